@@ -1,0 +1,68 @@
+//! What travels: one AfterShip update, its bytes unchanged, with what we know about its arrival.
+//!
+//! Pure: no clock, no randomness, no I/O. Time comes in as an argument.
+//!
+//! - [`identity`]: which two events are the same one, and which snapshot is the newest.
+//! - [`json`]: the strict JSON reader that every stage shares, so that no two stages disagree about a body.
+//! - [`line`]: an event as one line of a lake object and as one queue message, and back.
+
+pub mod identity;
+pub mod json;
+pub mod line;
+
+use bytes::Bytes;
+use jiff::Timestamp;
+
+pub use identity::{BodySha256, EventKey};
+
+/// How an event reached us.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Source {
+    /// AfterShip called us.
+    Webhook,
+    /// We asked AfterShip's REST API.
+    Api,
+}
+
+impl Source {
+    /// The word used in lines, tables and labels.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Source::Webhook => "webhook",
+            Source::Api => "api",
+        }
+    }
+}
+
+/// One update of one tracking, as received.
+///
+/// `received_at` is a UTC instant in whole microseconds ([`truncate_to_micros`]), the resolution that lines and
+/// warehouses keep. `body` is exactly what AfterShip sent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Event {
+    /// Same key, same event: see [`identity`].
+    pub event_key: EventKey,
+    /// AfterShip's own id, as it was written, when the body has one.
+    pub event_id: Option<String>,
+    /// Webhook or API.
+    pub source: Source,
+    /// When we received it; a replay keeps it.
+    pub received_at: Timestamp,
+    /// The replay that sent it again, if one did.
+    pub replay_id: Option<String>,
+    /// SHA-256 of `body`.
+    pub body_sha256: BodySha256,
+    /// The bytes as received.
+    pub body: Bytes,
+}
+
+/// Cuts an instant to whole microseconds (towards the past), so that an instant survives every place unchanged.
+pub fn truncate_to_micros(instant: Timestamp) -> Timestamp {
+    let micros = instant.as_nanosecond().div_euclid(1_000);
+    Timestamp::from_nanosecond(micros * 1_000).unwrap_or(Timestamp::MIN)
+}
+
+/// An instant as we write it everywhere: `2026-07-09T12:00:00.000000Z`, always six decimals.
+pub fn format_instant(instant: Timestamp) -> String {
+    instant.strftime("%Y-%m-%dT%H:%M:%S.%6fZ").to_string()
+}

@@ -1,0 +1,172 @@
+//! The folder of a disk queue: made durably, private, and on a disk of this machine.
+
+use std::fs::{DirBuilder, File, OpenOptions};
+use std::io;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+use crate::queue::QueueError;
+
+const FILE: &str = "queue.sqlite";
+
+/// Makes the folder and the file of the queue where they are missing, readable by nobody else, and gives the file.
+pub(super) fn prepare(dir: &Path, any_file_system: bool) -> Result<PathBuf, QueueError> {
+    make_durable(dir).map_err(|error| {
+        QueueError::Refused(format!("cannot create queue folder {}: {error}", dir.display()))
+    })?;
+    if !any_file_system && let Some(kind) = remote_kind(dir) {
+        return Err(QueueError::Refused(format!(
+            "queue folder {} is on a {kind} file system, whose locks and flushes a queue cannot rely on",
+            dir.display()
+        )));
+    }
+    let file = dir.join(FILE);
+    // SQLite gives its side files the permissions of this one.
+    OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .mode(0o600)
+        .open(&file)
+        .and_then(|opened| opened.sync_all())
+        .and_then(|()| sync(dir))
+        .map_err(|error| {
+            QueueError::Refused(format!("cannot create queue file {}: {error}", file.display()))
+        })?;
+    Ok(file)
+}
+
+/// Makes a folder with its parents. Each new name is flushed in the folder that holds it: else a power cut could
+/// take the folder away together with everything acknowledged in it.
+fn make_durable(dir: &Path) -> io::Result<()> {
+    let missing: Vec<&Path> = dir
+        .ancestors()
+        .take_while(|path| !path.as_os_str().is_empty() && !path.exists())
+        .collect();
+    DirBuilder::new().recursive(true).mode(0o700).create(dir)?;
+    for made in missing {
+        sync(made.parent().unwrap_or(Path::new(".")))?;
+    }
+    Ok(())
+}
+
+/// Flushes the names in a folder.
+fn sync(dir: &Path) -> io::Result<()> {
+    let dir = if dir.as_os_str().is_empty() {
+        Path::new(".")
+    } else {
+        dir
+    };
+    File::open(dir)?.sync_all()
+}
+
+/// What kind of network or pass-through file system this is, if it is one.
+#[cfg(target_os = "linux")]
+fn remote_kind(dir: &Path) -> Option<&'static str> {
+    remote_magic(rustix::fs::statfs(dir).ok()?.f_type as u32)
+}
+
+/// The same on macOS, which names file systems.
+#[cfg(target_os = "macos")]
+fn remote_kind(dir: &Path) -> Option<&'static str> {
+    const REMOTE: [&str; 7] = ["nfs", "smbfs", "afpfs", "webdav", "ftp", "osxfuse", "macfuse"];
+    let stat = rustix::fs::statfs(dir).ok()?;
+    let name: String = stat
+        .f_fstypename
+        .iter()
+        .take_while(|byte| **byte != 0)
+        .map(|byte| *byte as u8 as char)
+        .collect();
+    REMOTE.into_iter().find(|remote| *remote == name)
+}
+
+#[cfg(not(any(target_os = "linux", target_os = "macos")))]
+fn remote_kind(_dir: &Path) -> Option<&'static str> {
+    None
+}
+
+/// Names by the numbers that statfs(2) gives.
+#[cfg(target_os = "linux")]
+fn remote_magic(magic: u32) -> Option<&'static str> {
+    Some(match magic {
+        0x0000_6969 => "NFS",
+        0x0000_517b => "SMB",
+        0xff53_4d42 => "CIFS",
+        0xfe53_4d42 => "SMB2",
+        0x0102_1997 => "9P",
+        0x6573_5546 => "FUSE",
+        0x00c3_6400 => "Ceph",
+        0x5346_414f | 0x6b41_4653 => "AFS",
+        0x7375_7245 => "Coda",
+        0x0000_564c => "NCP",
+        0x0bd0_0bd0 => "Lustre",
+        0x1983_0326 => "BeeGFS",
+        0x4750_4653 => "GPFS",
+        0x7461_636f => "OCFS2",
+        0x0116_1970 => "GFS2",
+        0x786f_4256 => "VirtualBox shared",
+        0xbacb_acbc => "VMware shared",
+        _ => return None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+
+    #[test]
+    fn a_new_queue_is_private_to_its_owner() {
+        let root = tempfile::tempdir().expect("a temporary folder");
+        let dir = root.path().join("a/b/queue");
+
+        let file = prepare(&dir, true).expect("the folder can be made");
+
+        let mode = |path: &Path| path.metadata().expect("it was made").permissions().mode() & 0o777;
+        assert_eq!(mode(&dir), 0o700);
+        assert_eq!(mode(&file), 0o600);
+    }
+
+    #[test]
+    fn an_existing_queue_is_left_as_it_is() {
+        let root = tempfile::tempdir().expect("a temporary folder");
+        let file = prepare(root.path(), true).expect("the folder is there");
+        std::fs::write(&file, "kept").expect("the file can be written");
+
+        prepare(root.path(), true).expect("the folder is still there");
+
+        assert_eq!(
+            std::fs::read_to_string(&file).expect("the file can be read"),
+            "kept"
+        );
+    }
+
+    #[test]
+    fn a_folder_below_a_file_is_refused() {
+        let root = tempfile::tempdir().expect("a temporary folder");
+        std::fs::write(root.path().join("file"), "").expect("the file can be written");
+
+        let outcome = prepare(&root.path().join("file/queue"), true);
+
+        assert!(matches!(outcome, Err(QueueError::Refused(_))));
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn network_file_systems_are_known_and_local_ones_pass() {
+        assert_eq!(remote_magic(0x6969), Some("NFS"));
+        assert_eq!(remote_magic(0xff53_4d42), Some("CIFS"));
+        assert_eq!(remote_magic(0x0102_1997), Some("9P"));
+        for local in [
+            0xef53,
+            0x5846_5342,
+            0x9123_683e,
+            0x0102_1994,
+            0x794c_7630,
+            0x2fc1_2fc1,
+        ] {
+            assert_eq!(remote_magic(local), None, "{local:#x}");
+        }
+    }
+}

@@ -1,0 +1,166 @@
+//! The one thread that writes a disk queue: everything that waits is done in one transaction, one flush for many.
+
+use std::sync::Arc;
+
+use rusqlite::Connection;
+use tokio::sync::{Notify, OwnedSemaphorePermit, mpsc, oneshot};
+use tracing::debug;
+
+use super::store::Store;
+
+/// Limits of one transaction.
+const GROUP_JOBS_MAX: usize = 4096;
+const GROUP_BYTES_MAX: usize = 16 * 1024 * 1024;
+
+/// What the file grows by for a job beside its text, roughly.
+const JOB_BYTES: usize = 4096;
+
+/// What sets jobs apart in a group.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// Adds messages: the first to be refused when a disk is full.
+    Send,
+    /// Leases messages: not worth a transaction while there is nothing to lease.
+    Receive,
+    /// Anything else that writes.
+    Other,
+}
+
+/// Something to write, and somebody who waits for its fate.
+pub(super) struct Job {
+    kind: Kind,
+    bytes: usize,
+    step: Box<dyn Step>,
+    /// Given back when the job is settled.
+    _room: Option<OwnedSemaphorePermit>,
+}
+
+impl Job {
+    /// `bytes`: size of the text it adds. `work` may be run again when its group failed for another's fault.
+    pub(super) fn new<T, F>(
+        kind: Kind,
+        bytes: usize,
+        room: Option<OwnedSemaphorePermit>,
+        work: F,
+    ) -> (Job, oneshot::Receiver<Result<T, String>>)
+    where
+        T: Default + Send + 'static,
+        F: FnMut(&Connection) -> rusqlite::Result<T> + Send + 'static,
+    {
+        let (reply, answer) = oneshot::channel();
+        let step = Box::new(Task {
+            work,
+            answer: T::default(),
+            reply,
+        });
+        (
+            Job {
+                kind,
+                bytes,
+                step,
+                _room: room,
+            },
+            answer,
+        )
+    }
+}
+
+trait Step: Send {
+    fn apply(&mut self, conn: &Connection) -> rusqlite::Result<()>;
+    fn settle(self: Box<Self>, fate: Result<(), String>);
+    fn is_abandoned(&self) -> bool;
+}
+
+struct Task<T, F> {
+    work: F,
+    answer: T,
+    reply: oneshot::Sender<Result<T, String>>,
+}
+
+impl<T, F> Step for Task<T, F>
+where
+    T: Send,
+    F: FnMut(&Connection) -> rusqlite::Result<T> + Send,
+{
+    fn apply(&mut self, conn: &Connection) -> rusqlite::Result<()> {
+        self.answer = (self.work)(conn)?;
+        Ok(())
+    }
+
+    fn settle(self: Box<Self>, fate: Result<(), String>) {
+        let Task { answer, reply, .. } = *self;
+        // A caller that has left wants no answer.
+        let _ = reply.send(fate.map(|()| answer));
+    }
+
+    fn is_abandoned(&self) -> bool {
+        self.reply.is_closed()
+    }
+}
+
+/// Works until every sender of jobs is gone and every job is settled.
+pub(super) fn run(mut store: Store, mut jobs: mpsc::Receiver<Job>, arrivals: Arc<Notify>) {
+    while let Some(first) = jobs.blocking_recv() {
+        let group = gather(first, &mut jobs);
+        settle_group(&mut store, group, &arrivals);
+        store.checkpoint_if_due();
+    }
+    debug!("the disk queue's writer has written everything");
+    arrivals.notify_waiters();
+}
+
+/// Everything that waits now: while one group is flushed, the next one gathers by itself.
+fn gather(first: Job, jobs: &mut mpsc::Receiver<Job>) -> Vec<Job> {
+    let mut bytes = first.bytes;
+    let mut group = vec![first];
+    while group.len() < GROUP_JOBS_MAX && bytes < GROUP_BYTES_MAX {
+        let Ok(job) = jobs.try_recv() else { break };
+        bytes += job.bytes;
+        group.push(job);
+    }
+    group
+}
+
+fn settle_group(store: &mut Store, mut group: Vec<Job>, arrivals: &Notify) {
+    // What nobody would take must not be leased. Anything else is done all the same: it was asked for.
+    group.retain(|job| job.kind != Kind::Receive || !job.step.is_abandoned());
+    if group.iter().all(|job| job.kind == Kind::Receive) && matches!(store.any_ready(), Ok(false)) {
+        settle(group, Ok(()));
+        return;
+    }
+    let Err(reason) = write(store, &mut group) else {
+        let may_be_received = group.iter().any(|job| job.kind != Kind::Receive);
+        settle(group, Ok(()));
+        if may_be_received {
+            arrivals.notify_waiters();
+        }
+        return;
+    };
+    let (sends, mut others): (Vec<Job>, Vec<Job>) = group.into_iter().partition(|job| job.kind == Kind::Send);
+    let is_mixed = !others.is_empty() && !sends.is_empty();
+    settle(sends, Err(reason.clone()));
+    // A disk with no room for new messages must still let go of old ones.
+    let fate = if is_mixed {
+        write(store, &mut others)
+    } else {
+        Err(reason)
+    };
+    settle(others, fate);
+}
+
+/// A failure leaves it open whether anything was kept: the callers say "unavailable", and what was kept is a
+/// duplicate at worst.
+fn write(store: &mut Store, group: &mut [Job]) -> Result<(), String> {
+    let bytes = group.iter().map(|job| job.bytes + JOB_BYTES).sum();
+    store
+        .transact(bytes, |conn| {
+            group.iter_mut().try_for_each(|job| job.step.apply(conn))
+        })
+        .map_err(|error| format!("cannot write to the queue file: {error}"))
+}
+
+fn settle(group: Vec<Job>, fate: Result<(), String>) {
+    for job in group {
+        job.step.settle(fate.clone());
+    }
+}
