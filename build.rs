@@ -12,11 +12,8 @@ fn main() {
     }
 
     let macos = env::var("CARGO_CFG_TARGET_OS").is_ok_and(|os| os == "macos");
-    let (library, origin) = if macos {
-        ("libduckdb.dylib", "@loader_path")
-    } else {
-        ("libduckdb.so", "$ORIGIN")
-    };
+    let (library, origin) =
+        if macos { ("libduckdb.dylib", "@loader_path") } else { ("libduckdb.so", "$ORIGIN") };
     let dir = PathBuf::from(env::var_os("DUCKDB_LIB_DIR").unwrap_or_else(|| ".duckdb".into()));
     let source = dir.join(library);
     println!("cargo:rerun-if-changed={}", source.display());

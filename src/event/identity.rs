@@ -140,8 +140,10 @@ mod tests {
     #[test]
     fn a_uuid_is_the_key_whatever_its_case() {
         let sha = BodySha256::of(b"x");
-        let lower = event_key(Some("94dadd60-ed26-46d0-aa52-3ced925a50ff"), false, &sha, at("2026-01-01T00:00:00Z"));
-        let upper = event_key(Some("94DADD60-ED26-46D0-AA52-3CED925A50FF"), false, &sha, at("2026-01-02T00:00:00Z"));
+        let lower =
+            event_key(Some("94dadd60-ed26-46d0-aa52-3ced925a50ff"), false, &sha, at("2026-01-01T00:00:00Z"));
+        let upper =
+            event_key(Some("94DADD60-ED26-46D0-AA52-3CED925A50FF"), false, &sha, at("2026-01-02T00:00:00Z"));
 
         assert_eq!(lower, upper);
     }

@@ -152,7 +152,8 @@ fn is_verbatim(body: &[u8]) -> bool {
     // Space around the body would be lost between `"body":` and `}`.
     let is_tight = matches!((body.first(), body.last()), (Some(first), Some(last))
         if !first.is_ascii_whitespace() && !last.is_ascii_whitespace());
-    is_tight && json::parse(body).is_ok_and(|document| !document.has_lone_surrogate && !document.has_line_break)
+    is_tight
+        && json::parse(body).is_ok_and(|document| !document.has_lone_surrogate && !document.has_line_break)
 }
 
 fn write_text(line: &mut Vec<u8>, text: Option<&str>) {
@@ -231,7 +232,8 @@ mod tests {
 
     #[test]
     fn a_changed_body_is_noticed() {
-        let line = String::from_utf8(encode(&event(br#"{"a":1}"#))).expect("UTF-8").replace("\"a\":1", "\"a\":2");
+        let line =
+            String::from_utf8(encode(&event(br#"{"a":1}"#))).expect("UTF-8").replace("\"a\":1", "\"a\":2");
 
         assert!(matches!(decode(line.as_bytes()), Err(LineError::BodyChanged)));
     }
@@ -245,7 +247,9 @@ mod tests {
 
     #[test]
     fn fields_of_the_future_are_passed_over() {
-        let line = String::from_utf8(encode(&event(b"{}"))).expect("UTF-8").replace("\"v\":1", "\"v\":1,\"new\":[{}]");
+        let line = String::from_utf8(encode(&event(b"{}")))
+            .expect("UTF-8")
+            .replace("\"v\":1", "\"v\":1,\"new\":[{}]");
 
         assert_eq!(decode(line.as_bytes()).expect("readable"), event(b"{}"));
     }

@@ -66,3 +66,18 @@ pub fn truncate_to_micros(instant: Timestamp) -> Timestamp {
 pub fn format_instant(instant: Timestamp) -> String {
     instant.strftime("%Y-%m-%dT%H:%M:%S.%6fZ").to_string()
 }
+
+/// Instants in JSON as [`format_instant`] writes them; for `#[serde(with = "…")]`.
+pub(crate) mod instant_text {
+    use jiff::Timestamp;
+    use serde::{Deserialize, Deserializer, Serializer, de};
+
+    pub(crate) fn serialize<S: Serializer>(instant: &Timestamp, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&super::format_instant(*instant))
+    }
+
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Timestamp, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        text.parse().map(super::truncate_to_micros).map_err(de::Error::custom)
+    }
+}

@@ -1,4 +1,8 @@
-//! Operating a service: how it reaches AWS, how it retries. Knows nothing of parcels.
+//! Operating a service: health, metrics, logging, shutdown, retry. Knows nothing of parcels.
 
 pub mod aws;
+pub mod health;
+pub mod logging;
+pub mod metrics;
 pub mod retry;
+pub mod shutdown;

@@ -15,11 +15,7 @@ impl Backoff {
     /// The first wait is at most `first`, none is longer than `max`.
     pub fn new(first: Duration, max: Duration) -> Self {
         let first = first.min(max);
-        Backoff {
-            first,
-            ceiling: first,
-            max,
-        }
+        Backoff { first, ceiling: first, max }
     }
 
     /// How long to wait now; the next limit is twice as high.

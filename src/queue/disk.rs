@@ -124,21 +124,11 @@ impl DiskQueue {
         let ended = || "the queue is closed".to_owned();
         let room = if bytes > 0 {
             let room = room_of(bytes).min(self.room_max);
-            Some(
-                Arc::clone(&self.room)
-                    .acquire_many_owned(room)
-                    .await
-                    .map_err(|_| ended())?,
-            )
+            Some(Arc::clone(&self.room).acquire_many_owned(room).await.map_err(|_| ended())?)
         } else {
             None
         };
-        let jobs = self
-            .jobs
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
-            .ok_or_else(ended)?;
+        let jobs = self.jobs.lock().unwrap_or_else(PoisonError::into_inner).clone().ok_or_else(ended)?;
         let (job, answer) = Job::new(kind, bytes, room, work);
         jobs.send(job).await.map_err(|_| ended())?;
         answer.await.map_err(|_| ended())?
@@ -160,37 +150,27 @@ impl DiskQueue {
 
     /// The same fate for all when the writer could not even try.
     fn all_unavailable(count: usize, reason: &str) -> Vec<Result<(), QueueError>> {
-        (0..count)
-            .map(|_| Err(QueueError::Unavailable(reason.to_owned())))
-            .collect()
+        (0..count).map(|_| Err(QueueError::Unavailable(reason.to_owned()))).collect()
     }
 }
 
 #[async_trait]
 impl Queue for DiskQueue {
     async fn send(&self, messages: Vec<String>) -> Vec<Result<Enqueued, SendError>> {
-        let too_large: Vec<Option<usize>> = messages
-            .iter()
-            .map(|text| (text.len() > MESSAGE_BYTES_MAX).then_some(text.len()))
-            .collect();
-        let texts: Vec<String> = messages
-            .into_iter()
-            .filter(|text| text.len() <= MESSAGE_BYTES_MAX)
-            .collect();
+        let too_large: Vec<Option<usize>> =
+            messages.iter().map(|text| (text.len() > MESSAGE_BYTES_MAX).then_some(text.len())).collect();
+        let texts: Vec<String> =
+            messages.into_iter().filter(|text| text.len() <= MESSAGE_BYTES_MAX).collect();
         let fate = if texts.is_empty() {
             Ok(())
         } else {
             let bytes = texts.iter().map(String::len).sum::<usize>().max(1);
-            self.write(Kind::Send, bytes, move |conn| store::insert(conn, &texts))
-                .await
+            self.write(Kind::Send, bytes, move |conn| store::insert(conn, &texts)).await
         };
         too_large
             .into_iter()
             .map(|too_large| match (too_large, &fate) {
-                (Some(bytes), _) => Err(SendError::TooLarge {
-                    bytes,
-                    limit: MESSAGE_BYTES_MAX,
-                }),
+                (Some(bytes), _) => Err(SendError::TooLarge { bytes, limit: MESSAGE_BYTES_MAX }),
                 (None, Ok(())) => Ok(Enqueued(())),
                 (None, Err(reason)) => Err(SendError::Unavailable(reason.clone())),
             })
@@ -251,19 +231,13 @@ impl Queue for DiskQueue {
         });
         match counted.await {
             Ok(Ok(depth)) => Ok(depth),
-            Ok(Err(reason)) => Err(QueueError::Unavailable(format!(
-                "cannot count the queue: {reason}"
-            ))),
-            Err(error) => Err(QueueError::Unavailable(format!(
-                "cannot count the queue: {error}"
-            ))),
+            Ok(Err(reason)) => Err(QueueError::Unavailable(format!("cannot count the queue: {reason}"))),
+            Err(error) => Err(QueueError::Unavailable(format!("cannot count the queue: {error}"))),
         }
     }
 
     async fn probe(&self) -> Result<(), QueueError> {
-        self.write(Kind::Send, 1, store::probe)
-            .await
-            .map_err(QueueError::Unavailable)
+        self.write(Kind::Send, 1, store::probe).await.map_err(QueueError::Unavailable)
     }
 
     fn message_bytes_max(&self) -> usize {

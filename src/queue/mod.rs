@@ -100,7 +100,8 @@ pub trait Queue: Send + Sync + 'static {
     /// Leases up to `max` messages for `lease`, waiting up to `wait` for the first one. Empty when none came.
     ///
     /// Do not drop the future before it is done: leased messages would stay hidden until their lease ends.
-    async fn receive(&self, max: usize, wait: Duration, lease: Duration) -> Result<Vec<Delivery>, QueueError>;
+    async fn receive(&self, max: usize, wait: Duration, lease: Duration)
+    -> Result<Vec<Delivery>, QueueError>;
 
     /// Sets leases to end `lease` from now; zero gives them back at once. One fate per lease, in order.
     async fn extend(&self, leases: &[Lease], lease: Duration) -> Vec<Result<(), QueueError>>;

@@ -152,17 +152,9 @@ impl SqsQueue {
             return Ok(None);
         };
         let Some((account, name)) = redrive::account_and_name(&redrive.dead_letter_arn) else {
-            return Err(QueueError::Refused(format!(
-                "{} is no queue",
-                redrive.dead_letter_arn
-            )));
+            return Err(QueueError::Refused(format!("{} is no queue", redrive.dead_letter_arn)));
         };
-        let request = self
-            .place
-            .reading
-            .get_queue_url()
-            .queue_name(name)
-            .queue_owner_aws_account_id(account);
+        let request = self.place.reading.get_queue_url().queue_name(name).queue_owner_aws_account_id(account);
         let answer = timeout(OPEN_TIMEOUT, Box::pin(request.send()))
             .await
             .map_err(|_| Failure::no_answer("GetQueueUrl"))?
@@ -188,19 +180,11 @@ async fn receive_some(
         .visibility_timeout(as_i32(lease))
         .message_system_attribute_names(MessageSystemAttributeName::ApproximateReceiveCount)
         .message_system_attribute_names(MessageSystemAttributeName::SentTimestamp);
-    let answer = timeout(
-        Duration::from_secs(wait) + RECEIVE_GRACE,
-        Box::pin(request.send()),
-    )
-    .await
-    .map_err(|_| Failure::no_answer(CALL))?
-    .map_err(|error| Failure::of(CALL, &error))?;
-    Ok(answer
-        .messages
-        .unwrap_or_default()
-        .into_iter()
-        .filter_map(delivery)
-        .collect())
+    let answer = timeout(Duration::from_secs(wait) + RECEIVE_GRACE, Box::pin(request.send()))
+        .await
+        .map_err(|_| Failure::no_answer(CALL))?
+        .map_err(|error| Failure::of(CALL, &error))?;
+    Ok(answer.messages.unwrap_or_default().into_iter().filter_map(delivery).collect())
 }
 
 /// `None` for a message that could not be deleted later: it comes again.
@@ -212,9 +196,7 @@ fn delivery(message: Message) -> Option<Delivery> {
     Some(Delivery {
         lease: Lease(message.receipt_handle?),
         message_id: message.message_id.unwrap_or_default(),
-        receive_count: receive_count
-            .and_then(|count| u32::try_from(count).ok())
-            .unwrap_or(1),
+        receive_count: receive_count.and_then(|count| u32::try_from(count).ok()).unwrap_or(1),
         sent_at: sent_at.and_then(|millis| Timestamp::from_millisecond(millis).ok()),
         body: message.body.unwrap_or_default(),
     })
@@ -242,10 +224,7 @@ impl Queue for SqsQueue {
         if received.len() < ENTRIES_MAX {
             return Ok(received);
         }
-        let calls = max
-            .saturating_sub(received.len())
-            .div_ceil(ENTRIES_MAX)
-            .min(RECEIVES_MAX);
+        let calls = max.saturating_sub(received.len()).div_ceil(ENTRIES_MAX).min(RECEIVES_MAX);
         let more = (0..calls).map(|call| {
             let left = max - ENTRIES_MAX - call * ENTRIES_MAX;
             receive_some(Arc::clone(&self.place), left, 0, lease)
@@ -278,26 +257,17 @@ impl Queue for SqsQueue {
         let place = &self.place;
         let attributes = attributes(&place.reading, &place.url, &names, place.options.deadline).await?;
         let count = |name: &QueueAttributeName| -> u64 {
-            attributes
-                .get(name)
-                .and_then(|count| count.parse().ok())
-                .unwrap_or(0)
+            attributes.get(name).and_then(|count| count.parse().ok()).unwrap_or(0)
         };
         let [visible, delayed, leased] = names.each_ref().map(count);
         // SQS tells the age of the oldest message to CloudWatch only.
-        Ok(Depth {
-            ready: visible.saturating_add(delayed),
-            leased,
-            oldest: None,
-        })
+        Ok(Depth { ready: visible.saturating_add(delayed), leased, oldest: None })
     }
 
     async fn probe(&self) -> Result<(), QueueError> {
         let place = &self.place;
         let names = [QueueAttributeName::QueueArn];
-        attributes(&place.reading, &place.url, &names, place.options.deadline)
-            .await
-            .map(|_| ())
+        attributes(&place.reading, &place.url, &names, place.options.deadline).await.map(|_| ())
     }
 
     fn message_bytes_max(&self) -> usize {
@@ -335,18 +305,11 @@ mod tests {
 
     #[test]
     fn a_message_without_attributes_is_a_first_delivery() {
-        let message = Message::builder()
-            .message_id("m")
-            .receipt_handle("r")
-            .body("text")
-            .build();
+        let message = Message::builder().message_id("m").receipt_handle("r").body("text").build();
 
         let delivery = delivery(message).expect("it has a receipt handle");
 
         assert_eq!((delivery.receive_count, delivery.sent_at), (1, None));
-        assert_eq!(
-            (delivery.body.as_str(), delivery.message_id.as_str()),
-            ("text", "m")
-        );
+        assert_eq!((delivery.body.as_str(), delivery.message_id.as_str()), ("text", "m"));
     }
 }

@@ -39,10 +39,8 @@ pub(super) fn prepare(dir: &Path, any_file_system: bool) -> Result<PathBuf, Queu
 /// Makes a folder with its parents. Each new name is flushed in the folder that holds it: else a power cut could
 /// take the folder away together with everything acknowledged in it.
 fn make_durable(dir: &Path) -> io::Result<()> {
-    let missing: Vec<&Path> = dir
-        .ancestors()
-        .take_while(|path| !path.as_os_str().is_empty() && !path.exists())
-        .collect();
+    let missing: Vec<&Path> =
+        dir.ancestors().take_while(|path| !path.as_os_str().is_empty() && !path.exists()).collect();
     DirBuilder::new().recursive(true).mode(0o700).create(dir)?;
     for made in missing {
         sync(made.parent().unwrap_or(Path::new(".")))?;
@@ -52,11 +50,7 @@ fn make_durable(dir: &Path) -> io::Result<()> {
 
 /// Flushes the names in a folder.
 fn sync(dir: &Path) -> io::Result<()> {
-    let dir = if dir.as_os_str().is_empty() {
-        Path::new(".")
-    } else {
-        dir
-    };
+    let dir = if dir.as_os_str().is_empty() { Path::new(".") } else { dir };
     File::open(dir)?.sync_all()
 }
 
@@ -71,12 +65,8 @@ fn remote_kind(dir: &Path) -> Option<&'static str> {
 fn remote_kind(dir: &Path) -> Option<&'static str> {
     const REMOTE: [&str; 7] = ["nfs", "smbfs", "afpfs", "webdav", "ftp", "osxfuse", "macfuse"];
     let stat = rustix::fs::statfs(dir).ok()?;
-    let name: String = stat
-        .f_fstypename
-        .iter()
-        .take_while(|byte| **byte != 0)
-        .map(|byte| *byte as u8 as char)
-        .collect();
+    let name: String =
+        stat.f_fstypename.iter().take_while(|byte| **byte != 0).map(|byte| *byte as u8 as char).collect();
     REMOTE.into_iter().find(|remote| *remote == name)
 }
 
@@ -136,10 +126,7 @@ mod tests {
 
         prepare(root.path(), true).expect("the folder is still there");
 
-        assert_eq!(
-            std::fs::read_to_string(&file).expect("the file can be read"),
-            "kept"
-        );
+        assert_eq!(std::fs::read_to_string(&file).expect("the file can be read"), "kept");
     }
 
     #[test]
@@ -158,14 +145,7 @@ mod tests {
         assert_eq!(remote_magic(0x6969), Some("NFS"));
         assert_eq!(remote_magic(0xff53_4d42), Some("CIFS"));
         assert_eq!(remote_magic(0x0102_1997), Some("9P"));
-        for local in [
-            0xef53,
-            0x5846_5342,
-            0x9123_683e,
-            0x0102_1994,
-            0x794c_7630,
-            0x2fc1_2fc1,
-        ] {
+        for local in [0xef53, 0x5846_5342, 0x9123_683e, 0x0102_1994, 0x794c_7630, 0x2fc1_2fc1] {
             assert_eq!(remote_magic(local), None, "{local:#x}");
         }
     }

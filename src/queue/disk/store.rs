@@ -77,10 +77,7 @@ impl Store {
                 }
                 Err(OpenError::Sqlite(error)) => return Err(open_error(file, &error)),
                 Err(OpenError::Refused(reason)) => {
-                    return Err(QueueError::Refused(format!(
-                        "queue file {}: {reason}",
-                        file.display()
-                    )));
+                    return Err(QueueError::Refused(format!("queue file {}: {reason}", file.display())));
                 }
             }
         }
@@ -92,9 +89,7 @@ impl Store {
         bytes: usize,
         work: impl FnOnce(&Connection) -> rusqlite::Result<()>,
     ) -> rusqlite::Result<()> {
-        let transaction = self
-            .conn
-            .transaction_with_behavior(TransactionBehavior::Immediate)?;
+        let transaction = self.conn.transaction_with_behavior(TransactionBehavior::Immediate)?;
         work(&transaction)?;
         transaction.commit()?;
         self.written += bytes;
@@ -103,9 +98,7 @@ impl Store {
 
     /// Whether a receive would find something.
     pub(super) fn any_ready(&self) -> rusqlite::Result<bool> {
-        self.conn
-            .prepare_cached("select 1 from message where visible_at <= ?1 limit 1")?
-            .exists([now()])
+        self.conn.prepare_cached("select 1 from message where visible_at <= ?1 limit 1")?.exists([now()])
     }
 
     /// Moves what was written into the main file when there is enough of it, without holding up other processes.
@@ -114,9 +107,7 @@ impl Store {
             return;
         }
         self.written = 0;
-        let outcome = self
-            .conn
-            .query_row("pragma wal_checkpoint(passive)", [], |row| row.get::<_, i64>(1));
+        let outcome = self.conn.query_row("pragma wal_checkpoint(passive)", [], |row| row.get::<_, i64>(1));
         match outcome {
             Ok(pages) => debug!(pages, "checkpointed the disk queue"),
             Err(error) => warn!(%error, "cannot checkpoint the disk queue, its log grows until the next try"),
@@ -140,15 +131,11 @@ fn open(file: &Path, options: &DiskOptions) -> Result<Connection, OpenError> {
     conn.execute_batch(SETTINGS)?;
     let mode: String = conn.query_row("pragma journal_mode = wal", [], |row| row.get(0))?;
     if !mode.eq_ignore_ascii_case("wal") {
-        return Err(OpenError::Refused(
-            "its file system cannot share memory between processes".to_owned(),
-        ));
+        return Err(OpenError::Refused("its file system cannot share memory between processes".to_owned()));
     }
     if let Some(bytes) = options.file_bytes_max {
         let pages = i64::try_from((bytes / PAGE_BYTES).max(16)).unwrap_or(i64::MAX);
-        conn.query_row(&format!("pragma max_page_count = {pages}"), [], |row| {
-            row.get::<_, i64>(0)
-        })?;
+        conn.query_row(&format!("pragma max_page_count = {pages}"), [], |row| row.get::<_, i64>(0))?;
     }
 
     let transaction = conn.transaction_with_behavior(TransactionBehavior::Immediate)?;
@@ -157,9 +144,7 @@ fn open(file: &Path, options: &DiskOptions) -> Result<Connection, OpenError> {
         0 => transaction.execute_batch(SCHEMA)?,
         VERSION => {}
         newer => {
-            return Err(OpenError::Refused(format!(
-                "its version is {newer}, this program knows {VERSION}"
-            )));
+            return Err(OpenError::Refused(format!("its version is {newer}, this program knows {VERSION}")));
         }
     }
     // A clock that was far ahead would otherwise have hidden its messages for good.
@@ -176,8 +161,7 @@ fn open(file: &Path, options: &DiskOptions) -> Result<Connection, OpenError> {
 pub(super) fn open_reader(file: &Path) -> Result<Connection, QueueError> {
     connect(file)
         .and_then(|conn| {
-            conn.execute_batch("pragma query_only = on; pragma cache_size = -2048;")
-                .map(|()| conn)
+            conn.execute_batch("pragma query_only = on; pragma cache_size = -2048;").map(|()| conn)
         })
         .map_err(|error| open_error(file, &error))
 }
@@ -191,10 +175,7 @@ fn connect(file: &Path) -> rusqlite::Result<Connection> {
 }
 
 fn is_busy(error: &rusqlite::Error) -> bool {
-    matches!(
-        error.sqlite_error_code(),
-        Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked)
-    )
+    matches!(error.sqlite_error_code(), Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked))
 }
 
 fn open_error(file: &Path, error: &rusqlite::Error) -> QueueError {
@@ -245,11 +226,8 @@ pub(super) fn take(conn: &Connection, take: Take) -> rusqlite::Result<Vec<Delive
     let hidden_until = now.saturating_add(micros(take.lease).max(1));
     let mut taken = Vec::new();
     let mut bytes = 0;
-    for (pick, most) in [
-        (COME_BACK, take.come_back_first),
-        (NEVER_RECEIVED, take.max),
-        (COME_BACK, take.max),
-    ] {
+    for (pick, most) in [(COME_BACK, take.come_back_first), (NEVER_RECEIVED, take.max), (COME_BACK, take.max)]
+    {
         let room = most.min(take.max).saturating_sub(taken.len());
         if room == 0 || bytes >= take.bytes_max {
             continue;
@@ -325,10 +303,7 @@ pub(super) type Fates = Vec<Result<(), QueueError>>;
 /// Writes what a message would need, and takes it away again.
 pub(super) fn probe(conn: &Connection) -> rusqlite::Result<()> {
     // Ids of messages are positive, and only they are counted.
-    conn.execute(
-        "insert into body (id, text) values (-1, printf('%.*c', 16384, '.'))",
-        [],
-    )?;
+    conn.execute("insert into body (id, text) values (-1, printf('%.*c', 16384, '.'))", [])?;
     conn.execute("delete from body where id = -1", [])?;
     conn.execute("insert or replace into probe (id, at) values (1, ?1)", [now()])?;
     Ok(())
@@ -350,11 +325,7 @@ pub(super) fn depth(conn: &Connection) -> rusqlite::Result<Depth> {
         None => None,
     };
     let leased = u64::try_from(leased).unwrap_or(0);
-    Ok(Depth {
-        ready: u64::try_from(all).unwrap_or(0).saturating_sub(leased),
-        leased,
-        oldest,
-    })
+    Ok(Depth { ready: u64::try_from(all).unwrap_or(0).saturating_sub(leased), leased, oldest })
 }
 
 /// A lease is the message and how often it had been received: the next receive makes it outdated.

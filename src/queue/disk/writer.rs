@@ -48,20 +48,8 @@ impl Job {
         F: FnMut(&Connection) -> rusqlite::Result<T> + Send + 'static,
     {
         let (reply, answer) = oneshot::channel();
-        let step = Box::new(Task {
-            work,
-            answer: T::default(),
-            reply,
-        });
-        (
-            Job {
-                kind,
-                bytes,
-                step,
-                _room: room,
-            },
-            answer,
-        )
+        let step = Box::new(Task { work, answer: T::default(), reply });
+        (Job { kind, bytes, step, _room: room }, answer)
     }
 }
 
@@ -140,11 +128,7 @@ fn settle_group(store: &mut Store, mut group: Vec<Job>, arrivals: &Notify) {
     let is_mixed = !others.is_empty() && !sends.is_empty();
     settle(sends, Err(reason.clone()));
     // A disk with no room for new messages must still let go of old ones.
-    let fate = if is_mixed {
-        write(store, &mut others)
-    } else {
-        Err(reason)
-    };
+    let fate = if is_mixed { write(store, &mut others) } else { Err(reason) };
     settle(others, fate);
 }
 
@@ -153,9 +137,7 @@ fn settle_group(store: &mut Store, mut group: Vec<Job>, arrivals: &Notify) {
 fn write(store: &mut Store, group: &mut [Job]) -> Result<(), String> {
     let bytes = group.iter().map(|job| job.bytes + JOB_BYTES).sum();
     store
-        .transact(bytes, |conn| {
-            group.iter_mut().try_for_each(|job| job.step.apply(conn))
-        })
+        .transact(bytes, |conn| group.iter_mut().try_for_each(|job| job.step.apply(conn)))
         .map_err(|error| format!("cannot write to the queue file: {error}"))
 }
 

@@ -33,10 +33,7 @@ pub(super) fn fates<'a>(
     // After the successes: an entry in both lists was not done for certain.
     for entry in failed {
         if let Some(fate) = index(entry.id()).and_then(|index| fates.get_mut(index)) {
-            *fate = Fate::Failed {
-                code: entry.code().to_owned(),
-                is_ours: entry.sender_fault(),
-            };
+            *fate = Fate::Failed { code: entry.code().to_owned(), is_ours: entry.sender_fault() };
         }
     }
     fates
@@ -61,24 +58,15 @@ mod tests {
 
     #[test]
     fn each_entry_gets_its_own_fate() {
-        let errors = [
-            failed("1", "InternalError", false),
-            failed("3", "InvalidMessageContents", true),
-        ];
+        let errors = [failed("1", "InternalError", false), failed("3", "InvalidMessageContents", true)];
 
         let fates = fates(5, ["0", "4"], &errors);
 
         let expected = [
             Fate::Done,
-            Fate::Failed {
-                code: "InternalError".to_owned(),
-                is_ours: false,
-            },
+            Fate::Failed { code: "InternalError".to_owned(), is_ours: false },
             Fate::Missing,
-            Fate::Failed {
-                code: "InvalidMessageContents".to_owned(),
-                is_ours: true,
-            },
+            Fate::Failed { code: "InvalidMessageContents".to_owned(), is_ours: true },
             Fate::Done,
         ];
         assert_eq!(fates, expected);
@@ -93,9 +81,6 @@ mod tests {
 
     #[test]
     fn ids_that_were_not_asked_for_are_passed_over() {
-        assert_eq!(
-            fates(1, ["7", "x", ""], &[failed("9", "InternalError", false)]),
-            [Fate::Missing]
-        );
+        assert_eq!(fates(1, ["7", "x", ""], &[failed("9", "InternalError", false)]), [Fate::Missing]);
     }
 }

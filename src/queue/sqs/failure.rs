@@ -44,37 +44,24 @@ impl Failure {
         let (is_refused, reason) = match error {
             SdkError::ServiceError(_) => match error.code() {
                 Some(code) => (REFUSED.contains(&short(code)), short(code).to_owned()),
-                None => (
-                    false,
-                    format!(
-                        "status {}",
-                        error.raw_response().map_or(0, |raw| raw.status().as_u16())
-                    ),
-                ),
+                None => {
+                    (false, format!("status {}", error.raw_response().map_or(0, |raw| raw.status().as_u16())))
+                }
             },
             SdkError::TimeoutError(_) => (false, "no answer in time".to_owned()),
             SdkError::ConstructionFailure(_) => (true, root_cause(error)),
             _ => (false, root_cause(error)),
         };
-        Failure {
-            is_refused,
-            reason: format!("{call} failed: {reason}"),
-        }
+        Failure { is_refused, reason: format!("{call} failed: {reason}") }
     }
 
     /// A request that could not even be put together.
     pub(super) fn of_entry(call: &str, error: &BuildError) -> Failure {
-        Failure {
-            is_refused: true,
-            reason: format!("{call} failed: {error}"),
-        }
+        Failure { is_refused: true, reason: format!("{call} failed: {error}") }
     }
 
     pub(super) fn no_answer(call: &str) -> Failure {
-        Failure {
-            is_refused: false,
-            reason: format!("{call} failed: no answer in time"),
-        }
+        Failure { is_refused: false, reason: format!("{call} failed: no answer in time") }
     }
 }
 
@@ -116,11 +103,9 @@ mod tests {
 
     #[test]
     fn codes_are_known_with_and_without_their_name_space() {
-        for code in [
-            "QueueDoesNotExist",
-            "AWS.SimpleQueueService.NonExistentQueue",
-            "com.amazonaws.sqs#AccessDenied",
-        ] {
+        for code in
+            ["QueueDoesNotExist", "AWS.SimpleQueueService.NonExistentQueue", "com.amazonaws.sqs#AccessDenied"]
+        {
             assert!(REFUSED.contains(&short(code)), "{code}");
         }
         assert!(!REFUSED.contains(&short("RequestThrottled")));

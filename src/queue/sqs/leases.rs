@@ -34,12 +34,7 @@ impl Act {
 pub(super) async fn settle(place: &Arc<Place>, leases: &[Lease], act: Act) -> Vec<Result<(), QueueError>> {
     let batches: Vec<_> = leases
         .chunks(ENTRIES_MAX)
-        .map(|leases| {
-            leases
-                .iter()
-                .map(|lease| lease.0.clone())
-                .collect::<Vec<String>>()
-        })
+        .map(|leases| leases.iter().map(|lease| lease.0.clone()).collect::<Vec<String>>())
         .map(|handles| settle_batch(Arc::clone(place), handles, act))
         .collect();
     join_all(batches).await.into_iter().flatten().collect()
@@ -53,9 +48,7 @@ async fn settle_batch(place: Arc<Place>, handles: Vec<String>, act: Act) -> Vec<
     let mut settled: Vec<Option<Result<(), QueueError>>> = handles.iter().map(|_| None).collect();
     let mut reason = format!("{} failed: no answer in time", act.call());
     loop {
-        let waiting: Vec<usize> = (0..handles.len())
-            .filter(|index| settled[*index].is_none())
-            .collect();
+        let waiting: Vec<usize> = (0..handles.len()).filter(|index| settled[*index].is_none()).collect();
         if waiting.is_empty() || Instant::now() >= deadline {
             break;
         }
@@ -87,12 +80,7 @@ async fn settle_batch(place: Arc<Place>, handles: Vec<String>, act: Act) -> Vec<
             Err(_) => reason = Failure::no_answer(act.call()).reason,
         }
         if settled.iter().any(Option::is_none) {
-            sleep(
-                backoff
-                    .next()
-                    .min(deadline.saturating_duration_since(Instant::now())),
-            )
-            .await;
+            sleep(backoff.next().min(deadline.saturating_duration_since(Instant::now()))).await;
         }
     }
     settled
@@ -117,19 +105,12 @@ async fn delete(place: &Place, handles: &[String], waiting: &[usize]) -> Result<
     let call = Act::Delete.call();
     let mut request = place.writing.delete_message_batch().queue_url(&place.url);
     for (id, index) in waiting.iter().enumerate() {
-        let entry = DeleteMessageBatchRequestEntry::builder()
-            .id(id.to_string())
-            .receipt_handle(&handles[*index]);
+        let entry =
+            DeleteMessageBatchRequestEntry::builder().id(id.to_string()).receipt_handle(&handles[*index]);
         request = request.entries(entry.build().map_err(|error| Failure::of_entry(call, &error))?);
     }
-    let answer = Box::pin(request.send())
-        .await
-        .map_err(|error| Failure::of(call, &error))?;
-    Ok(fates(
-        waiting.len(),
-        answer.successful().iter().map(|entry| entry.id()),
-        answer.failed(),
-    ))
+    let answer = Box::pin(request.send()).await.map_err(|error| Failure::of(call, &error))?;
+    Ok(fates(waiting.len(), answer.successful().iter().map(|entry| entry.id()), answer.failed()))
 }
 
 async fn extend(
@@ -139,10 +120,7 @@ async fn extend(
     seconds: i32,
 ) -> Result<Vec<Fate>, Failure> {
     let call = Act::Extend(seconds).call();
-    let mut request = place
-        .writing
-        .change_message_visibility_batch()
-        .queue_url(&place.url);
+    let mut request = place.writing.change_message_visibility_batch().queue_url(&place.url);
     for (id, index) in waiting.iter().enumerate() {
         let entry = ChangeMessageVisibilityBatchRequestEntry::builder()
             .id(id.to_string())
@@ -150,12 +128,6 @@ async fn extend(
             .visibility_timeout(seconds);
         request = request.entries(entry.build().map_err(|error| Failure::of_entry(call, &error))?);
     }
-    let answer = Box::pin(request.send())
-        .await
-        .map_err(|error| Failure::of(call, &error))?;
-    Ok(fates(
-        waiting.len(),
-        answer.successful().iter().map(|entry| entry.id()),
-        answer.failed(),
-    ))
+    let answer = Box::pin(request.send()).await.map_err(|error| Failure::of(call, &error))?;
+    Ok(fates(waiting.len(), answer.successful().iter().map(|entry| entry.id()), answer.failed()))
 }

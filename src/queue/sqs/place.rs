@@ -60,10 +60,7 @@ pub(super) async fn attributes(
     limit: Duration,
 ) -> Result<Attributes, QueueError> {
     const CALL: &str = "GetQueueAttributes";
-    let request = client
-        .get_queue_attributes()
-        .queue_url(url)
-        .set_attribute_names(Some(names.to_vec()));
+    let request = client.get_queue_attributes().queue_url(url).set_attribute_names(Some(names.to_vec()));
     let answer = timeout(limit, Box::pin(request.send()))
         .await
         .map_err(|_| Failure::no_answer(CALL))?

@@ -46,10 +46,7 @@ mod tests {
             let redrive = Redrive::parse(&policy).expect("the policy can be read");
 
             assert_eq!(redrive.max_receive_count, 5);
-            assert_eq!(
-                account_and_name(&redrive.dead_letter_arn),
-                Some(("123456789012", "dead"))
-            );
+            assert_eq!(account_and_name(&redrive.dead_letter_arn), Some(("123456789012", "dead")));
         }
     }
 
@@ -58,12 +55,9 @@ mod tests {
         for policy in ["", "{}", "[]", r#"{"deadLetterTargetArn":1,"maxReceiveCount":2}"#] {
             assert_eq!(Redrive::parse(policy), None);
         }
-        for arn in [
-            "",
-            "arn:aws:sns:eu-west-1:123456789012:topic",
-            "arn:aws:sqs:eu-west-1:123456789012:",
-            "queue",
-        ] {
+        for arn in
+            ["", "arn:aws:sns:eu-west-1:123456789012:topic", "arn:aws:sqs:eu-west-1:123456789012:", "queue"]
+        {
             assert_eq!(account_and_name(arn), None, "{arn}");
         }
     }

@@ -91,33 +91,18 @@ impl Grouper {
 
     async fn hand_over(&self, place: &Place, body: String, deadline: Instant) -> Result<Answer, SendError> {
         if body.len() > place.message_bytes_max {
-            return Err(SendError::TooLarge {
-                bytes: body.len(),
-                limit: place.message_bytes_max,
-            });
+            return Err(SendError::TooLarge { bytes: body.len(), limit: place.message_bytes_max });
         }
-        let entries = self
-            .entries
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
-            .ok_or_else(closed)?;
+        let entries =
+            self.entries.lock().unwrap_or_else(PoisonError::into_inner).clone().ok_or_else(closed)?;
         let room = room_of(body.len()).clamp(1, self.room_max);
         let room = timeout_at(deadline, Arc::clone(&self.room).acquire_many_owned(room))
             .await
             .map_err(|_| full())?
             .map_err(|_| closed())?;
         let (fate, answer) = oneshot::channel();
-        let entry = Entry {
-            body,
-            deadline,
-            fate,
-            _room: room,
-        };
-        timeout_at(deadline, entries.send(entry))
-            .await
-            .map_err(|_| full())?
-            .map_err(|_| closed())?;
+        let entry = Entry { body, deadline, fate, _room: room };
+        timeout_at(deadline, entries.send(entry)).await.map_err(|_| full())?.map_err(|_| closed())?;
         Ok(answer)
     }
 
@@ -254,19 +239,11 @@ fn without_late(batch: Vec<Entry>, reason: &str) -> Vec<Entry> {
 async fn attempt(place: &Place, batch: &[Entry]) -> Result<Vec<Fate>, Failure> {
     let mut request = place.writing.send_message_batch().queue_url(&place.url);
     for (id, entry) in batch.iter().enumerate() {
-        let message = SendMessageBatchRequestEntry::builder()
-            .id(id.to_string())
-            .message_body(&entry.body);
+        let message = SendMessageBatchRequestEntry::builder().id(id.to_string()).message_body(&entry.body);
         request = request.entries(message.build().map_err(|error| Failure::of_entry(CALL, &error))?);
     }
-    let answer = Box::pin(request.send())
-        .await
-        .map_err(|error| Failure::of(CALL, &error))?;
-    Ok(fates(
-        batch.len(),
-        answer.successful().iter().map(|entry| entry.id()),
-        answer.failed(),
-    ))
+    let answer = Box::pin(request.send()).await.map_err(|error| Failure::of(CALL, &error))?;
+    Ok(fates(batch.len(), answer.successful().iter().map(|entry| entry.id()), answer.failed()))
 }
 
 /// SQS found fault with a message itself.

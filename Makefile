@@ -1,0 +1,44 @@
+# Everything starts here: `make` lists what there is.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+.PHONY: help duckdb build demo test test-build test-tools bench lint deny clean-data rust
+
+help: ## list the targets
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1	/' | expand -t 22
+
+rust: # what must be there before anything else
+	@command -v cargo >/dev/null || { echo "cargo is missing: install Rust from https://rustup.rs" >&2; exit 1; }
+	@command -v cc >/dev/null || { echo "a C compiler is missing: Debian: apt-get install build-essential; macOS: xcode-select --install" >&2; exit 1; }
+
+duckdb: ## fetch the prebuilt DuckDB library into .duckdb/, once
+	@scripts/duckdb.sh
+
+build: rust duckdb ## build target/release/waybill, with the library beside it
+	cargo build --release --locked
+
+demo: build ## build, then run everything on this machine with simulated parcels
+	target/release/waybill up --demo
+
+test-tools: ## install what the tests need into .venv, once; find or install PostgreSQL
+	@scripts/test-tools.sh
+
+test-build: rust duckdb test-tools ## build the tests without running them
+	@if [ -x .venv/bin/cargo-nextest ]; then .venv/bin/cargo-nextest nextest run --locked --no-run; else cargo test --locked --no-run; fi
+
+test: rust duckdb test-tools ## run all tests, against moto and PostgreSQL too
+	@export PG_BIN="$$(readlink .venv/pg-bin)"; \
+	if [ -x .venv/bin/cargo-nextest ]; then exec .venv/bin/cargo-nextest nextest run --locked; else exec cargo test --locked; fi
+
+bench: rust duckdb ## measure receive, batch and load beside the limits of this machine
+	cargo bench --locked --bench '*'
+
+lint: rust duckdb ## formatting, and clippy with warnings denied
+	cargo fmt --check
+	cargo clippy --all-targets --locked -- -D warnings
+
+deny: rust test-tools ## licences, sources and banned crates of everything we depend on
+	@if [ ! -x .venv/bin/cargo-deny ]; then cargo install --quiet --locked --root .venv cargo-deny@0.20.2; fi
+	.venv/bin/cargo-deny --all-features --locked check bans licenses sources
+
+clean-data: ## remove the data of `waybill up` and of the demo in this folder
+	rm -rf waybill-data waybill-demo

@@ -1,0 +1,35 @@
+//! `make bench`: what the goals are measured with. Everything in one run on one machine, as ratios to a limit taken
+//! in the same run: the server on core 0, generator and stand-ins on core 1.
+
+#![allow(unreachable_pub, reason = "a bench has no outside")]
+
+mod generator;
+mod process;
+mod report;
+mod steps;
+
+#[path = "../tests/support/standin/mod.rs"]
+mod standin;
+
+use report::Report;
+
+fn main() {
+    let arguments: Vec<String> = std::env::args().collect();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    // The same program is its own yardstick, as a process beside the server under test.
+    if arguments.get(1).map(String::as_str) == Some("bare-server") {
+        runtime.block_on(steps::bare_server());
+        return;
+    }
+    if arguments.get(1).map(String::as_str) == Some("bare-read") {
+        steps::bare_read(&arguments[2]);
+        return;
+    }
+    // `cargo bench` passes --bench; a number sets the seconds of each step.
+    let seconds = arguments.iter().find_map(|argument| argument.parse::<u64>().ok()).unwrap_or(8);
+    let is_pinned = process::pin_self(1);
+    let mut report = Report::new(is_pinned);
+    runtime.block_on(steps::receive_steps(seconds, &mut report));
+    runtime.block_on(steps::batch_and_load(&mut report));
+    report.print();
+}

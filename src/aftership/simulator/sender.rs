@@ -1,0 +1,361 @@
+//! Signs what the simulator makes and posts it as AfterShip does: success is any 2xx, what may heal is tried again
+//! up to fourteen times, with gaps that double from 30 seconds, always the same bytes.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::time::Duration;
+
+use axum::http::header::{HeaderName, HeaderValue};
+use axum::http::{Method, Request, StatusCode, Uri};
+use bytes::Bytes;
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
+use http_body_util::{BodyExt, Full, Limited};
+use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
+use hyper_util::client::legacy::Client;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::{TokioExecutor, TokioTimer};
+use rustls::{ClientConfig, RootCertStore};
+use serde::Serialize;
+use tokio::time::{Instant, sleep_until, timeout};
+use tokio_util::sync::CancellationToken;
+
+use crate::aftership::signature::{TRACKING_HEADER, sign};
+
+use super::{Delivery, Simulator, SimulatorOptions};
+
+/// AfterShip gives an event up after this many attempts.
+pub const ATTEMPTS_MAX: u32 = 14;
+
+/// Gap before the second attempt; each further one doubles.
+const FIRST_GAP: Duration = Duration::from_secs(30);
+
+/// Longest gap that a scale may give, so that no instant overflows.
+const GAP_MAX: Duration = Duration::from_secs(30 * 24 * 3600);
+
+/// Events that may wait for their next attempt before no new ones are begun.
+const WAITING_MAX: usize = 1_000;
+
+/// Most of an answer that is read; ours are small.
+const ANSWER_BYTES_MAX: usize = 64 * 1024;
+
+/// How long requests under way may still take after a stop.
+const STOP_GRACE: Duration = Duration::from_secs(2);
+
+/// What to send, where, and how fast.
+#[derive(Clone)]
+pub struct SendOptions {
+    /// `http://` or `https://`
+    pub url: String,
+    /// What to sign with.
+    pub secret: String,
+    /// Events a second; without it, as fast as answers come.
+    pub rate: Option<f64>,
+    /// Events in all; without it, until stopped.
+    pub count: Option<u64>,
+    /// Requests under way at once, at least 1.
+    pub concurrency: usize,
+    /// The same seed sends the same events.
+    pub seed: u64,
+    /// What is sent. Its `rate` is taken from here.
+    pub simulator: SimulatorOptions,
+    /// Scales the gaps between attempts: 1 for AfterShip's own, 0 for none.
+    pub retry_scale: f64,
+    /// How long to wait for an answer. AfterShip's own limit is not published.
+    pub timeout: Duration,
+}
+
+impl Default for SendOptions {
+    fn default() -> Self {
+        SendOptions {
+            url: String::new(),
+            secret: String::new(),
+            rate: None,
+            count: None,
+            concurrency: 16,
+            seed: 1,
+            simulator: SimulatorOptions::default(),
+            retry_scale: 1.0,
+            timeout: Duration::from_secs(10),
+        }
+    }
+}
+
+/// What became of the events: `sent` is the sum of the other three.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct SendReport {
+    /// Events posted at least once.
+    pub sent: u64,
+    /// Answered 2xx, at once or later.
+    pub accepted: u64,
+    /// Answered 4xx.
+    pub refused: u64,
+    /// Given up, or not answered when the sending was stopped.
+    pub unreachable: u64,
+}
+
+/// Why nothing could be sent.
+#[derive(Debug, thiserror::Error)]
+pub enum SendError {
+    /// Not an absolute http or https address.
+    #[error("cannot send to {0}: not an absolute http or https URL")]
+    Url(String),
+    /// The system's certificates could not be read.
+    #[error("cannot prepare TLS")]
+    Tls(#[source] io::Error),
+}
+
+/// Sends until `count` events have met their fate, or until stopped. `progress` gets the number that have.
+pub async fn run(
+    options: SendOptions,
+    mut progress: impl FnMut(u64) + Send,
+    stop: CancellationToken,
+) -> Result<SendReport, SendError> {
+    let poster = Poster::new(&options)?;
+    let concurrency = options.concurrency.max(1);
+    let mut source = Source::new(&options);
+    let mut waiting = Waiting::default();
+    let mut report = SendReport::default();
+    let mut under_way = FuturesUnordered::new();
+    let mut deadline: Option<Instant> = None;
+    loop {
+        let now = Instant::now();
+        let is_stopped = deadline.is_some();
+        while !is_stopped && under_way.len() < concurrency {
+            let letter = match waiting.take_due(now) {
+                Some(letter) => letter,
+                None if waiting.len() < WAITING_MAX => match source.take_due(now) {
+                    Some(delivery) => {
+                        report.sent += 1;
+                        Letter::new(delivery, &options.secret)
+                    }
+                    None => break,
+                },
+                None => break,
+            };
+            under_way.push(poster.post(letter));
+        }
+        let is_done = is_stopped || (source.is_empty() && waiting.len() == 0);
+        if is_done && under_way.is_empty() {
+            break;
+        }
+        let wake = deadline.or_else(|| {
+            let has_room = under_way.len() < concurrency;
+            let new = source.due().filter(|_| waiting.len() < WAITING_MAX);
+            [waiting.due(), new].into_iter().flatten().min().filter(|_| has_room)
+        });
+        tokio::select! {
+            biased;
+            () = stop.cancelled(), if !is_stopped => deadline = Some(Instant::now() + STOP_GRACE),
+            Some((letter, outcome)) = under_way.next(), if !under_way.is_empty() => {
+                settle(letter, outcome, &options, &mut report, &mut waiting);
+                progress(report.settled());
+            }
+            () = sleep_until(wake.unwrap_or(now)), if wake.is_some() => {
+                if is_stopped {
+                    break;
+                }
+            }
+        }
+    }
+    report.unreachable = report.sent - report.accepted - report.refused;
+    Ok(report)
+}
+
+impl SendReport {
+    fn settled(&self) -> u64 {
+        self.accepted + self.refused + self.unreachable
+    }
+}
+
+fn settle(
+    letter: Letter,
+    outcome: Outcome,
+    options: &SendOptions,
+    report: &mut SendReport,
+    waiting: &mut Waiting,
+) {
+    match outcome {
+        Outcome::Accepted => report.accepted += 1,
+        Outcome::Refused => report.refused += 1,
+        Outcome::Failed => match retry_gap(letter.attempts, options.retry_scale) {
+            Some(gap) => waiting.put(Instant::now() + gap, letter),
+            None => report.unreachable += 1,
+        },
+    }
+}
+
+/// The gap after so many failed attempts, by AfterShip's table; `None` when it gives up.
+fn retry_gap(attempts: u32, scale: f64) -> Option<Duration> {
+    if attempts >= ATTEMPTS_MAX {
+        return None;
+    }
+    let gap = FIRST_GAP.as_secs_f64() * f64::from(1u32 << attempts.saturating_sub(1));
+    Some(Duration::try_from_secs_f64((gap * scale).max(0.0)).unwrap_or(GAP_MAX).min(GAP_MAX))
+}
+
+/// New events, each when it is due.
+struct Source {
+    simulator: Simulator,
+    left: Option<u64>,
+    gap: Duration,
+    next_at: Instant,
+}
+
+impl Source {
+    fn new(options: &SendOptions) -> Self {
+        let simulator = SimulatorOptions { rate: options.rate, ..options.simulator.clone() };
+        let gap = options.rate.map_or(0.0, |rate| rate.recip());
+        Source {
+            simulator: Simulator::new(options.seed, simulator),
+            left: options.count,
+            gap: Duration::try_from_secs_f64(gap).unwrap_or(GAP_MAX).min(GAP_MAX),
+            next_at: Instant::now(),
+        }
+    }
+
+    fn is_empty(&self) -> bool {
+        self.left == Some(0)
+    }
+
+    fn due(&self) -> Option<Instant> {
+        (!self.is_empty()).then_some(self.next_at)
+    }
+
+    fn take_due(&mut self, now: Instant) -> Option<Delivery> {
+        if self.is_empty() || self.next_at > now {
+            return None;
+        }
+        self.left = self.left.map(|left| left - 1);
+        // What slow answers held up is caught up with for a second's worth, not in one burst later.
+        self.next_at = (self.next_at + self.gap).max(now.checked_sub(Duration::from_secs(1)).unwrap_or(now));
+        self.simulator.next()
+    }
+}
+
+/// Events between two attempts, by their time; the number tells apart what falls on the same instant.
+#[derive(Default)]
+struct Waiting {
+    letters: BTreeMap<(Instant, u64), Letter>,
+    put: u64,
+}
+
+impl Waiting {
+    fn len(&self) -> usize {
+        self.letters.len()
+    }
+
+    fn put(&mut self, due: Instant, letter: Letter) {
+        self.put += 1;
+        self.letters.insert((due, self.put), letter);
+    }
+
+    fn due(&self) -> Option<Instant> {
+        self.letters.first_key_value().map(|((due, _), _)| *due)
+    }
+
+    fn take_due(&mut self, now: Instant) -> Option<Letter> {
+        self.due().filter(|due| *due <= now)?;
+        self.letters.pop_first().map(|(_, letter)| letter)
+    }
+}
+
+/// A signed request, the same at every attempt.
+struct Letter {
+    headers: Vec<(&'static str, String)>,
+    body: Bytes,
+    attempts: u32,
+}
+
+impl Letter {
+    fn new(delivery: Delivery, secret: &str) -> Self {
+        let mut headers = delivery.headers;
+        headers.push((TRACKING_HEADER, sign(secret, &delivery.body)));
+        Letter { headers, body: delivery.body.into(), attempts: 0 }
+    }
+}
+
+enum Outcome {
+    Accepted,
+    /// A 4xx. AfterShip would repeat these too; nobody who tries things out wants to wait 68 hours to be told.
+    Refused,
+    /// May heal: an answer of another kind, no answer, no connection.
+    Failed,
+}
+
+struct Poster {
+    client: Client<HttpsConnector<HttpConnector>, Full<Bytes>>,
+    url: Uri,
+    timeout: Duration,
+}
+
+impl Poster {
+    fn new(options: &SendOptions) -> Result<Self, SendError> {
+        let bad = || SendError::Url(options.url.clone());
+        let url: Uri = options.url.parse().map_err(|_| bad())?;
+        let is_tls = match url.scheme_str() {
+            Some("https") => true,
+            Some("http") => false,
+            _ => return Err(bad()),
+        };
+        let mut http = HttpConnector::new();
+        http.enforce_http(false);
+        http.set_nodelay(true);
+        http.set_connect_timeout(Some(options.timeout));
+        let https = HttpsConnectorBuilder::new()
+            .with_tls_config(tls(is_tls)?)
+            .https_or_http()
+            .enable_http1()
+            .wrap_connector(http);
+        let client = Client::builder(TokioExecutor::new())
+            .pool_timer(TokioTimer::new())
+            .pool_max_idle_per_host(options.concurrency.max(1))
+            .build(https);
+        Ok(Poster { client, url, timeout: options.timeout })
+    }
+
+    async fn post(&self, mut letter: Letter) -> (Letter, Outcome) {
+        letter.attempts += 1;
+        let outcome = match timeout(self.timeout, self.status(&letter)).await {
+            Ok(Some(status)) if status.is_success() => Outcome::Accepted,
+            Ok(Some(StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_MANY_REQUESTS)) => Outcome::Failed,
+            Ok(Some(status)) if status.is_client_error() => Outcome::Refused,
+            _ => Outcome::Failed,
+        };
+        (letter, outcome)
+    }
+
+    async fn status(&self, letter: &Letter) -> Option<StatusCode> {
+        let mut request = Request::new(Full::new(letter.body.clone()));
+        *request.method_mut() = Method::POST;
+        *request.uri_mut() = self.url.clone();
+        for (name, value) in &letter.headers {
+            let value = HeaderValue::from_str(value).ok()?;
+            request.headers_mut().insert(HeaderName::from_static(name), value);
+        }
+        let response = self.client.request(request).await.ok()?;
+        let status = response.status();
+        // Read to its end, or the connection cannot be used again.
+        let _ = Limited::new(response.into_body(), ANSWER_BYTES_MAX).collect().await;
+        Some(status)
+    }
+}
+
+/// The system's certificates, where they are needed: a machine may have none and still send to http.
+fn tls(is_needed: bool) -> Result<ClientConfig, SendError> {
+    let mut roots = RootCertStore::empty();
+    if is_needed {
+        let found = rustls_native_certs::load_native_certs();
+        roots.add_parsable_certificates(found.certs);
+        if roots.is_empty() {
+            return Err(SendError::Tls(io::Error::other("the system has no root certificates")));
+        }
+    }
+    let config = ClientConfig::builder_with_provider(rustls::crypto::ring::default_provider().into())
+        .with_safe_default_protocol_versions()
+        .map_err(|error| SendError::Tls(io::Error::other(error)))?;
+    Ok(config.with_root_certificates(roots).with_no_client_auth())
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,149 @@
+//! The admin API of a process that loads: for now one path, `POST /api/v1/query`.
+//!
+//! DuckDB lets one process open a file for writing. So while a process loads, everybody else's `waybill query` asks
+//! it here, and never waits for a load. The process says where it is in `<warehouse file>.serve` (mode 0600), with
+//! a token of its own; who can read that file can read the warehouse file too.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::State;
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::{IntoResponse, Response};
+use axum::routing::post;
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+
+use crate::cli::QueryFormat;
+use crate::settings::Secret;
+use crate::warehouse::{Warehouse, WarehouseError};
+
+use super::query::render;
+
+/// Who serves a warehouse file.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(super) struct Served {
+    /// Its process.
+    pub(super) pid: u32,
+    /// Its operators' listener.
+    pub(super) ops: String,
+    /// What it accepts as bearer.
+    pub(super) token: String,
+}
+
+impl Served {
+    fn path(warehouse: &Path) -> PathBuf {
+        let mut name = warehouse.as_os_str().to_owned();
+        name.push(".serve");
+        name.into()
+    }
+
+    /// The process that says it serves this file.
+    pub(super) fn find(warehouse: &Path) -> Option<Served> {
+        serde_json::from_slice(&std::fs::read(Self::path(warehouse)).ok()?).ok()
+    }
+
+    /// Is that process still there?
+    pub(super) fn is_alive(&self) -> bool {
+        super::status::is_alive(self.pid)
+    }
+
+    /// Says that this process serves the file, until the guard is dropped.
+    pub(super) fn announce(warehouse: &Path, ops: String, token: &Secret) -> std::io::Result<Announced> {
+        let served = Served { pid: std::process::id(), ops, token: token.expose().to_owned() };
+        let path = Self::path(warehouse);
+        super::status::write_private(&path, &serde_json::to_vec(&served)?)?;
+        Ok(Announced { path })
+    }
+}
+
+/// Takes the announcement back when dropped.
+pub(super) struct Announced {
+    path: PathBuf,
+}
+
+impl Drop for Announced {
+    fn drop(&mut self) {
+        // A left-over is recognised by its dead process.
+        let _ = std::fs::remove_file(&self.path);
+    }
+}
+
+#[derive(Clone)]
+struct Admin {
+    warehouse: Arc<dyn Warehouse>,
+    tokens: Arc<Vec<Secret>>,
+}
+
+/// The admin API. `tokens`: any of them opens it.
+pub(super) fn router(warehouse: Arc<dyn Warehouse>, tokens: Vec<Secret>) -> Router {
+    Router::new()
+        .route("/api/v1/query", post(query))
+        .with_state(Admin { warehouse, tokens: Arc::new(tokens) })
+}
+
+#[derive(Deserialize)]
+struct Ask {
+    sql: String,
+    #[serde(default)]
+    format: Format,
+}
+
+#[derive(Deserialize, Default, Clone, Copy)]
+#[serde(rename_all = "lowercase")]
+enum Format {
+    Table,
+    Csv,
+    #[default]
+    Json,
+}
+
+async fn query(State(admin): State<Admin>, headers: HeaderMap, body: axum::body::Bytes) -> Response {
+    if !is_allowed(&admin.tokens, &headers) {
+        return fault(StatusCode::UNAUTHORIZED, "unauthorized", "the bearer token is missing or wrong");
+    }
+    let ask: Ask = match serde_json::from_slice(&body) {
+        Ok(ask) => ask,
+        Err(error) => {
+            return fault(
+                StatusCode::BAD_REQUEST,
+                "bad_request",
+                &format!("cannot read the request: {error}"),
+            );
+        }
+    };
+    let (format, content_type) = match ask.format {
+        Format::Table => (QueryFormat::Table, "text/plain; charset=utf-8"),
+        Format::Csv => (QueryFormat::Csv, "text/csv; charset=utf-8"),
+        Format::Json => (QueryFormat::Json, "application/json"),
+    };
+    let rendered = match admin.warehouse.query(&ask.sql).await {
+        Ok(answer) => tokio::task::spawn_blocking(move || render(&answer, format)).await,
+        Err(WarehouseError::Query(message)) => {
+            return fault(StatusCode::BAD_REQUEST, "query_failed", &message);
+        }
+        Err(error) => return fault(StatusCode::SERVICE_UNAVAILABLE, "unavailable", &error.to_string()),
+    };
+    match rendered {
+        Ok(Ok(text)) => ([("content-type", content_type)], text).into_response(),
+        _ => fault(StatusCode::INTERNAL_SERVER_ERROR, "internal", "cannot write the answer"),
+    }
+}
+
+fn is_allowed(tokens: &[Secret], headers: &HeaderMap) -> bool {
+    let Some(given) =
+        headers.get("authorization").and_then(|value| value.to_str().ok()?.strip_prefix("Bearer "))
+    else {
+        return false;
+    };
+    // Hashes of equal length compare in constant time for our purpose: nothing of the token shows in the timing.
+    let digest = |text: &str| crate::event::BodySha256::of(text.as_bytes());
+    let given = digest(given);
+    tokens.iter().fold(false, |found, token| found | (digest(token.expose()) == given))
+}
+
+fn fault(status: StatusCode, code: &str, message: &str) -> Response {
+    let body = json!({ "error": { "code": code, "message": message, "hint": null } });
+    (status, axum::Json(body)).into_response()
+}

@@ -1,0 +1,160 @@
+//! The wiring: the only part that knows everything. Opens places, starts movers, waits, drains, and turns what
+//! happened into an exit code.
+
+mod admin;
+mod check;
+mod dead_letters;
+mod demo;
+mod places;
+mod query;
+mod simulate;
+mod status;
+mod up;
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::process::ExitCode;
+
+use crate::cli::{Cli, Command, Mover};
+use crate::ops::logging;
+use crate::settings::{Faults, Given, Need, Purpose, Settings};
+
+/// What a command ended with; see the README's table of exit codes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Exit {
+    /// Done, drained included.
+    Done,
+    /// With `--strict`: something was rejected.
+    Rejected,
+}
+
+/// Exit code for bad settings, an address in use, an old schema with migrations off.
+const EXIT_CONFIG: u8 = 78;
+
+/// A fault that restarting will not mend: exit code 78.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub(crate) struct Misconfigured(pub(crate) String);
+
+/// Does what the command line asks.
+pub fn run(cli: Cli, flags: BTreeMap<String, String>) -> ExitCode {
+    logging::init(matches!(cli.command, Command::Up(_)));
+    // A provider must be chosen before the first TLS configuration; ring is the only one in the tree.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            eprintln!("waybill: cannot start the runtime: {error}");
+            return ExitCode::from(1);
+        }
+    };
+    let outcome = runtime.block_on(dispatch(cli, flags));
+    // Blocking work that outlived its drain (a hung disk, a hung network) must not hold the exit up.
+    runtime.shutdown_timeout(std::time::Duration::from_millis(500));
+    match outcome {
+        Ok(Exit::Done) => ExitCode::SUCCESS,
+        Ok(Exit::Rejected) => ExitCode::from(3),
+        Err(error) => {
+            eprintln!("waybill: {}", describe(&error));
+            let is_config =
+                error.downcast_ref::<Misconfigured>().is_some() || error.downcast_ref::<Faults>().is_some();
+            ExitCode::from(if is_config { EXIT_CONFIG } else { 1 })
+        }
+    }
+}
+
+/// An error and its causes in one line, each said once.
+fn describe(error: &anyhow::Error) -> String {
+    if let Some(faults) = error.downcast_ref::<Faults>() {
+        return format!("the settings cannot be used:\n{faults}");
+    }
+    let mut text = error.to_string();
+    for cause in error.chain().skip(1) {
+        let cause = cause.to_string();
+        if !text.contains(&cause) {
+            text = format!("{text}: {cause}");
+        }
+    }
+    text
+}
+
+async fn dispatch(cli: Cli, flags: BTreeMap<String, String>) -> anyhow::Result<Exit> {
+    let sources = Sources { config: cli.config.as_deref().map(Path::to_owned), flags };
+    match cli.command {
+        Command::Up(arguments) => up::up(&sources, &arguments).await,
+        Command::Receive(ports) => up::receive(&sources, &ports).await,
+        Command::Batch(mover) => up::batch(&sources, &mover).await,
+        Command::Load(mover) => up::load(&sources, &mover).await,
+        Command::DeadLetters { action } => dead_letters::run(&sources, action).await,
+        Command::Simulate(arguments) => simulate::run(&sources, &arguments).await,
+        Command::Query(arguments) => query::run(&sources, &arguments).await,
+        Command::Migrate => migrate(&sources).await,
+        Command::Check { role } => check::run(&sources, role).await,
+    }
+}
+
+async fn migrate(sources: &Sources) -> anyhow::Result<Exit> {
+    let settings = sources.gather(&[Need::Warehouse])?;
+    let warehouse = places::warehouse(&settings)?;
+    let found = warehouse.migrate().await?;
+    let version = crate::warehouse::SCHEMA_VERSION;
+    if found == version {
+        println!("schema is at version {version} already");
+    } else {
+        println!("schema brought from version {found} to {version}");
+    }
+    Ok(Exit::Done)
+}
+
+/// Where settings come from.
+pub(crate) struct Sources {
+    config: Option<std::path::PathBuf>,
+    flags: BTreeMap<String, String>,
+}
+
+impl Sources {
+    /// Settings for a command that needs these things.
+    pub(crate) fn gather(&self, needs: &[Need]) -> anyhow::Result<Settings> {
+        self.gather_for(&Purpose { needs: needs.to_vec(), data: None, is_demo: false })
+    }
+
+    /// Settings for a purpose.
+    pub(crate) fn gather_for(&self, purpose: &Purpose) -> anyhow::Result<Settings> {
+        let env = |name: &str| std::env::var(name).ok();
+        let given = Given {
+            flags: self.flags.clone(),
+            env: &env,
+            env_names: std::env::vars_os().filter_map(|(name, _)| name.into_string().ok()).collect(),
+            file: self.file()?,
+        };
+        Ok(Settings::gather(&given, purpose)?)
+    }
+
+    /// Was this setting given by anybody?
+    pub(crate) fn is_given(&self, name: &str) -> bool {
+        let env = format!("WAYBILL_{}", name.to_uppercase());
+        let in_file =
+            self.file().ok().flatten().is_some_and(|(_, text)| {
+                text.parse::<toml::Table>().is_ok_and(|table| table.contains_key(name))
+            });
+        self.flags.contains_key(name) || std::env::var_os(env).is_some() || in_file
+    }
+
+    fn file(&self) -> anyhow::Result<Option<(String, String)>> {
+        let named = self.config.clone().or_else(|| std::env::var_os("WAYBILL_CONFIG").map(Into::into));
+        let path = named.clone().unwrap_or_else(|| "waybill.toml".into());
+        match std::fs::read_to_string(&path) {
+            Ok(text) => Ok(Some((path.display().to_string(), text))),
+            Err(error) if named.is_none() && error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+            Err(error) => {
+                Err(Misconfigured(format!("cannot read the settings file {}: {error}", path.display()))
+                    .into())
+            }
+        }
+    }
+}
+
+/// Whether anything was set aside, for `--strict`.
+fn strictly(mover: &Mover, set_aside: u64) -> Exit {
+    if mover.strict && set_aside > 0 { Exit::Rejected } else { Exit::Done }
+}

@@ -1,0 +1,116 @@
+//! Opens the three places by their addresses.
+
+use std::sync::Arc;
+
+use anyhow::Context;
+
+use crate::lake::Lake;
+use crate::lake::disk::DiskLake;
+use crate::lake::s3::{S3Lake, S3Options};
+use crate::ops::aws;
+use crate::queue::Queue;
+use crate::queue::disk::{DiskOptions, DiskQueue};
+use crate::queue::sqs::{SqsOptions, SqsQueue};
+use crate::settings::{LakeAddress, QueueAddress, Settings, WarehouseAddress};
+use crate::warehouse::duckdb::{DuckDbOptions, DuckDbWarehouse};
+use crate::warehouse::postgres::PostgresWarehouse;
+use crate::warehouse::{SchemaState, Warehouse};
+
+use super::Misconfigured;
+
+/// A queue, and the dead-letter queue beside it.
+pub(super) struct Queues {
+    pub(super) main: Arc<dyn Queue>,
+    pub(super) dead_letters: Option<Arc<dyn Queue>>,
+}
+
+/// Opens the queue.
+pub(super) async fn queue(settings: &Settings) -> anyhow::Result<Queues> {
+    match settings.queue.as_ref().context("no queue address")? {
+        QueueAddress::File(dir) => {
+            let queue = DiskQueue::open(dir, DiskOptions::default())
+                .with_context(|| format!("cannot open the queue in {}", dir.display()))?;
+            Ok(Queues { main: Arc::new(queue), dead_letters: None })
+        }
+        QueueAddress::Sqs(url) => {
+            let sdk = aws::sdk_config().await;
+            let main = SqsQueue::open(&sdk, url.clone(), SqsOptions::default())
+                .await
+                .with_context(|| format!("cannot open the queue {url}"))?;
+            let dead_letters_url = match settings.dead_letters.as_deref() {
+                Some("off") => None,
+                Some(url) => Some(url.to_owned()),
+                None => main.dead_letter_url().await.context("cannot find the queue's dead-letter queue")?,
+            };
+            let dead_letters: Option<Arc<dyn Queue>> = match dead_letters_url {
+                Some(url) => {
+                    let queue = SqsQueue::open(&sdk, url.clone(), SqsOptions::default())
+                        .await
+                        .with_context(|| format!("cannot open the dead-letter queue {url}"))?;
+                    Some(Arc::new(queue))
+                }
+                None => None,
+            };
+            Ok(Queues { main: Arc::new(main), dead_letters })
+        }
+    }
+}
+
+/// Opens the lake.
+pub(super) async fn lake(settings: &Settings) -> anyhow::Result<Arc<dyn Lake>> {
+    match settings.lake.as_ref().context("no lake address")? {
+        LakeAddress::File(dir) => {
+            let lake =
+                DiskLake::open(dir).with_context(|| format!("cannot open the lake in {}", dir.display()))?;
+            Ok(Arc::new(lake))
+        }
+        LakeAddress::S3 { bucket, prefix } => {
+            let sdk = aws::sdk_config().await;
+            Ok(Arc::new(S3Lake::open(&sdk, bucket, prefix, S3Options::default())))
+        }
+    }
+}
+
+/// Opens the warehouse; nothing is connected or locked yet.
+pub(super) fn warehouse(settings: &Settings) -> anyhow::Result<Arc<dyn Warehouse>> {
+    match settings.warehouse.as_ref().context("no warehouse address")? {
+        WarehouseAddress::DuckDb(file) => {
+            let warehouse = DuckDbWarehouse::open(file.clone(), DuckDbOptions::default())
+                .with_context(|| format!("cannot use the warehouse file {}", file.display()))?;
+            Ok(Arc::new(warehouse))
+        }
+        WarehouseAddress::Postgres(url) => {
+            let warehouse = PostgresWarehouse::open(url.expose())
+                .context("cannot use the PostgreSQL address of the warehouse")?;
+            Ok(Arc::new(warehouse))
+        }
+    }
+}
+
+/// Brings the schema up to date, or says that somebody must.
+pub(super) async fn prepare(settings: &Settings, warehouse: &dyn Warehouse) -> anyhow::Result<()> {
+    if settings.migrate {
+        warehouse.migrate().await.context("cannot bring the warehouse's schema up to date")?;
+        return Ok(());
+    }
+    match warehouse.schema_state().await.context("cannot read the warehouse's schema version")? {
+        SchemaState::Current => Ok(()),
+        state => Err(Misconfigured(schema_fault(state)).into()),
+    }
+}
+
+/// What to do about a schema that does not fit.
+pub(super) fn schema_fault(state: SchemaState) -> String {
+    match state {
+        SchemaState::Current => "the schema is current".to_owned(),
+        SchemaState::Missing => "the warehouse has no schema yet: run `waybill migrate`".to_owned(),
+        SchemaState::Old(version) => {
+            format!("the warehouse's schema is at version {version}: run `waybill migrate`")
+        }
+        SchemaState::Newer(version) => {
+            format!(
+                "the warehouse's schema is at version {version}, newer than this program: use a newer waybill"
+            )
+        }
+    }
+}

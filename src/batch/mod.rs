@@ -1,0 +1,372 @@
+//! The mover from the queue to the lake.
+//!
+//! Leases messages, groups them by the UTC minute of arrival ([`window`]), and lands each group as one object, then
+//! the manifest, then deletes the messages ([`flush`]). What cannot be an event goes to the lake's dead letters
+//! with its reason ([`read`]). A message that failed before travels alone, so that it takes no neighbour along.
+//!
+//! Holds at most [`BatchSettings::held_max`] messages (SQS allows 120,000 in flight) and, of their bytes, only the
+//! compressed form. Knows nothing of where an event came from.
+
+mod flush;
+mod leases;
+pub mod read;
+pub mod window;
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use tokio::sync::{Notify, Semaphore, mpsc};
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+use tracing::{info, warn};
+
+use crate::lake::Lake;
+use crate::lake::dead_letter::DeadLetter;
+use crate::lake::layout::Compression;
+use crate::lake::manifest::FlushReason;
+use crate::ops::health::Health;
+use crate::ops::metrics;
+use crate::ops::retry::Backoff;
+use crate::queue::{Delivery, Lease, Queue};
+
+use flush::Flusher;
+use leases::Held;
+use read::Verdict;
+use window::{Closed, WindowLimits, Windows};
+
+/// How the batch mover works.
+#[derive(Debug, Clone)]
+pub struct BatchSettings {
+    /// How long an event waits for company.
+    pub age: Duration,
+    /// Uncompressed bytes of one object.
+    pub bytes_max: usize,
+    /// Events of one object.
+    pub events_max: usize,
+    /// How long a message is hidden from others before it must be extended; what a crash costs in freshness.
+    pub lease: Duration,
+    /// Messages held at once.
+    pub held_max: usize,
+    /// Deliveries after which a message travels alone.
+    pub attempts_alone: u32,
+    /// Deliveries after which a message becomes a dead letter.
+    pub attempts_max: u32,
+    /// What objects are compressed with.
+    pub compression: Compression,
+}
+
+impl Default for BatchSettings {
+    fn default() -> Self {
+        BatchSettings {
+            age: Duration::from_secs(5),
+            bytes_max: 16 * 1024 * 1024,
+            events_max: 10_000,
+            lease: Duration::from_secs(30),
+            held_max: 20_000,
+            attempts_alone: 3,
+            attempts_max: 16,
+            compression: Compression::Zstd,
+        }
+    }
+}
+
+/// What has been landed since the start; the loader waits for `notify` when both run in one process.
+#[derive(Debug, Default)]
+pub struct Landed {
+    /// Events in objects.
+    pub events: AtomicU64,
+    /// Messages set aside.
+    pub dead_letters: AtomicU64,
+    /// Rung after each flush; keeps one ring for a loader that is busy.
+    pub notify: Arc<Notify>,
+}
+
+/// The mover.
+pub struct Batch {
+    /// Where messages come from.
+    pub queue: Arc<dyn Queue>,
+    /// The SQS dead-letter queue, emptied into the lake's dead letters.
+    pub dead_letter_queue: Option<Arc<dyn Queue>>,
+    /// Where objects go.
+    pub lake: Arc<dyn Lake>,
+    /// How.
+    pub settings: BatchSettings,
+    /// Watchdog.
+    pub health: Health,
+    /// Counts for whoever looks.
+    pub landed: Arc<Landed>,
+}
+
+/// Messages asked for at once.
+const RECEIVE_MAX: usize = 200;
+/// How long one receive waits; also the longest that a drain waits for it.
+const RECEIVE_WAIT: Duration = Duration::from_secs(5);
+/// The same where asking is free.
+const RECEIVE_WAIT_LOCAL: Duration = Duration::from_millis(500);
+/// Objects on their way to the lake at once.
+const FLUSHES_MAX: usize = 4;
+/// Open windows at once.
+const WINDOWS_MAX: usize = 8;
+/// Of a drain's 25 s, what landing may take.
+const DRAIN_MAX: Duration = Duration::from_secs(6);
+
+impl Batch {
+    /// Runs until `stop`, then lands everything held and returns.
+    pub async fn run(self, stop: CancellationToken) {
+        self.work(stop, false).await;
+    }
+
+    /// Runs until the queue is empty, then lands everything held and returns.
+    pub async fn run_once(self, stop: CancellationToken) {
+        self.work(stop, true).await;
+    }
+
+    async fn work(self, stop: CancellationToken, once: bool) {
+        let held = Held::new(self.settings.lease);
+        let heartbeat_stop = CancellationToken::new();
+        let heartbeat = tokio::spawn(held.clone().heartbeat(Arc::clone(&self.queue), heartbeat_stop.clone()));
+        let (sender, receiver) = mpsc::channel(2);
+        let receiving = tokio::spawn(receive(
+            Arc::clone(&self.queue),
+            held.clone(),
+            self.settings.clone(),
+            sender,
+            stop.clone(),
+            once,
+        ));
+        let give_up = CancellationToken::new();
+        let flusher = Flusher {
+            queue: Arc::clone(&self.queue),
+            lake: Arc::clone(&self.lake),
+            held: held.clone(),
+            landed: Arc::clone(&self.landed),
+            give_up: give_up.clone(),
+        };
+        let emptying = self.dead_letter_queue.clone().map(|queue| {
+            let (flusher, lease, stop) = (flusher.clone(), self.settings.lease, stop.clone());
+            tokio::spawn(async move { empty_dead_letter_queue(queue, flusher, lease, stop, once).await })
+        });
+
+        self.group(receiver, flusher, give_up, &stop).await;
+
+        let _ = receiving.await;
+        if let Some(emptying) = emptying {
+            let _ = emptying.await;
+        }
+        heartbeat_stop.cancel();
+        let _ = heartbeat.await;
+    }
+
+    /// The loop: groups what comes in, lands what is due, until nothing comes any more.
+    async fn group(
+        &self,
+        mut receiver: mpsc::Receiver<Vec<Delivery>>,
+        flusher: Flusher,
+        give_up: CancellationToken,
+        stop: &CancellationToken,
+    ) {
+        let mut windows = Windows::new(WindowLimits {
+            age: self.settings.age,
+            bytes_max: self.settings.bytes_max,
+            events_max: self.settings.events_max,
+            windows_max: WINDOWS_MAX,
+            compression: self.settings.compression,
+        });
+        let flushes = Flushes::new(flusher);
+        let mut tick = tokio::time::interval(
+            (self.settings.age / 20).clamp(Duration::from_millis(10), Duration::from_millis(250)),
+        );
+        tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let mut running = JoinSet::new();
+        let mut deadline_set = false;
+        loop {
+            if stop.is_cancelled() && !deadline_set {
+                deadline_set = true;
+                let give_up = give_up.clone();
+                tokio::spawn(async move {
+                    tokio::time::sleep(DRAIN_MAX).await;
+                    give_up.cancel();
+                });
+            }
+            tokio::select! {
+                deliveries = receiver.recv() => match deliveries {
+                    Some(deliveries) => {
+                        let closed = self.sort(deliveries, &mut windows, &flushes, &mut running).await;
+                        flushes.land(closed, &mut running).await;
+                    }
+                    None => break,
+                },
+                _ = tick.tick() => {
+                    self.health.beat("batch");
+                    metrics::batch_held(windows.events() as u64, windows.bytes_raw());
+                    let closed = windows.close_due(Timestamp::now());
+                    flushes.land(closed, &mut running).await;
+                }
+                Some(_) = running.join_next() => {}
+            }
+        }
+
+        flushes.land(windows.close_all(FlushReason::Drain), &mut running).await;
+        while running.join_next().await.is_some() {}
+        self.health.rest("batch");
+        metrics::batch_held(0, 0);
+    }
+
+    /// Puts deliveries where they belong; gives back the windows that this fills.
+    async fn sort(
+        &self,
+        deliveries: Vec<Delivery>,
+        windows: &mut Windows,
+        flushes: &Flushes,
+        running: &mut JoinSet<()>,
+    ) -> Vec<Closed> {
+        metrics::batch_received(deliveries.len() as u64);
+        let now = Timestamp::now();
+        let mut closed = Vec::new();
+        let mut letters = Vec::new();
+        for delivery in deliveries {
+            let lease = delivery.lease.clone();
+            match read::read(&delivery, self.settings.attempts_max, now) {
+                Verdict::Dead(letter) => letters.push((*letter, lease)),
+                Verdict::Event(event) if delivery.receive_count > self.settings.attempts_alone => {
+                    warn!(
+                        attempts = delivery.receive_count,
+                        "a message came again and again, it travels alone"
+                    );
+                    let alone = window::alone(&event, lease, self.settings.compression, now);
+                    flushes.land(vec![alone], running).await;
+                }
+                Verdict::Event(event) => closed.extend(windows.push(&event, lease, now)),
+            }
+        }
+        if !letters.is_empty() {
+            flushes.bury(letters, running).await;
+        }
+        closed
+    }
+}
+
+/// Starts flushes, a bounded number at once: the wait for a place is what holds receiving back.
+struct Flushes {
+    flusher: Flusher,
+    places: Arc<Semaphore>,
+}
+
+impl Flushes {
+    fn new(flusher: Flusher) -> Self {
+        Flushes { flusher, places: Arc::new(Semaphore::new(FLUSHES_MAX)) }
+    }
+
+    async fn land(&self, closed: Vec<Closed>, running: &mut JoinSet<()>) {
+        if closed.is_empty() {
+            return;
+        }
+        if let Ok(place) = Arc::clone(&self.places).acquire_owned().await {
+            let flusher = self.flusher.clone();
+            running.spawn(async move {
+                flusher.land(closed).await;
+                drop(place);
+            });
+        }
+    }
+
+    async fn bury(&self, letters: Vec<(DeadLetter, Lease)>, running: &mut JoinSet<()>) {
+        if let Ok(place) = Arc::clone(&self.places).acquire_owned().await {
+            let flusher = self.flusher.clone();
+            running.spawn(async move {
+                flusher.bury(letters).await;
+                drop(place);
+            });
+        }
+    }
+}
+
+/// Leases messages while there is room. Never drops a receive half-way: its messages would stay hidden.
+async fn receive(
+    queue: Arc<dyn Queue>,
+    held: Held,
+    settings: BatchSettings,
+    sender: mpsc::Sender<Vec<Delivery>>,
+    stop: CancellationToken,
+    once: bool,
+) {
+    let mut backoff = Backoff::new(Duration::from_millis(100), Duration::from_secs(10));
+    while !stop.is_cancelled() {
+        tokio::select! {
+            () = held.room(settings.held_max) => {}
+            () = stop.cancelled() => return,
+        }
+        let max = RECEIVE_MAX.min(settings.held_max.saturating_sub(held.count())).max(1);
+        // A drain waits for this to end; only where asking costs money is a long wait worth it.
+        let is_local = queue.kind() == "disk";
+        let wait = if once || is_local { RECEIVE_WAIT_LOCAL } else { RECEIVE_WAIT };
+        match queue.receive(max, wait, settings.lease).await {
+            Ok(deliveries) if deliveries.is_empty() => {
+                backoff = Backoff::new(Duration::from_millis(100), Duration::from_secs(10));
+                if once && is_empty(queue.as_ref()).await {
+                    return;
+                }
+            }
+            Ok(deliveries) => {
+                backoff = Backoff::new(Duration::from_millis(100), Duration::from_secs(10));
+                held.add(deliveries.iter().map(|delivery| delivery.lease.clone()));
+                if sender.send(deliveries).await.is_err() {
+                    return;
+                }
+            }
+            Err(error) => {
+                metrics::batch_failure("receive");
+                warn!(%error, "cannot receive from the queue, trying on");
+                tokio::select! {
+                    () = tokio::time::sleep(backoff.next()) => {}
+                    () = stop.cancelled() => return,
+                }
+            }
+        }
+    }
+}
+
+/// Nothing left to take now. Messages that others hold are theirs.
+async fn is_empty(queue: &dyn Queue) -> bool {
+    queue.depth().await.is_ok_and(|depth| depth.ready == 0)
+}
+
+/// Copies what SQS itself set aside into the lake's dead letters, within its 14 days.
+async fn empty_dead_letter_queue(
+    queue: Arc<dyn Queue>,
+    flusher: Flusher,
+    lease: Duration,
+    stop: CancellationToken,
+    once: bool,
+) {
+    let mut backoff = Backoff::new(Duration::from_secs(1), Duration::from_secs(60));
+    while !stop.is_cancelled() {
+        match queue.receive(10, if once { Duration::ZERO } else { RECEIVE_WAIT }, lease).await {
+            Ok(deliveries) if deliveries.is_empty() => {
+                if once {
+                    return;
+                }
+            }
+            Ok(deliveries) => {
+                let now = Timestamp::now();
+                let count = deliveries.len();
+                let letters = deliveries
+                    .into_iter()
+                    .map(|delivery| (*read::redriven(&delivery, now), delivery.lease))
+                    .collect();
+                flusher.bury_from(queue.as_ref(), letters).await;
+                info!(count, "emptied {count} messages of the dead-letter queue into the lake");
+            }
+            Err(error) => {
+                metrics::batch_failure("receive_dead_letters");
+                warn!(%error, "cannot receive from the dead-letter queue, trying on");
+                tokio::select! {
+                    () = tokio::time::sleep(backoff.next()) => {}
+                    () = stop.cancelled() => return,
+                }
+            }
+        }
+    }
+}

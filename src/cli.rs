@@ -1,0 +1,306 @@
+//! The command line: what can be asked for, and how it is read. What is done about it is in [`crate::app`].
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use clap::{ArgAction, Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
+
+use crate::settings::{SettingDefault, TABLE};
+
+/// Takes AfterShip tracking updates to the warehouse, each exactly once.
+#[derive(Debug, Parser)]
+#[command(
+    name = "waybill",
+    version,
+    after_help = "Every setting is a flag, an environment variable WAYBILL_… and a key of waybill.toml; the README lists them."
+)]
+pub struct Cli {
+    /// Settings file; the default is waybill.toml in the current folder, if there is one.
+    #[arg(long, global = true, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Receive, batch and load in one process; addresses default to ./waybill-data/.
+    Up(Up),
+    /// Receive webhooks into the queue.
+    Receive(Ports),
+    /// Move events from the queue to the lake.
+    Batch(Mover),
+    /// Load what has landed in the lake into the warehouse.
+    Load(Mover),
+    /// Look at dead letters, send them again, or drop them.
+    DeadLetters {
+        /// What to do with them.
+        #[command(subcommand)]
+        action: DeadLetters,
+    },
+    /// Send signed, realistic webhooks to a URL, as AfterShip would.
+    Simulate(Simulate),
+    /// Run one read-only statement in the warehouse.
+    Query(Query),
+    /// Create or upgrade the warehouse's schema.
+    Migrate,
+    /// Check the settings and reach every place, changing nothing.
+    Check {
+        /// Whose settings to check.
+        #[arg(value_enum, default_value = "all")]
+        role: Role,
+    },
+}
+
+/// `up`
+#[derive(Debug, Args)]
+pub struct Up {
+    /// On ./waybill-demo/ and loopback only, with a built-in AfterShip stand-in.
+    #[arg(long)]
+    pub demo: bool,
+    /// Folder for everything that has no address of its own.
+    #[arg(long, value_name = "DIR")]
+    pub data: Option<PathBuf>,
+    /// Events a second of the demo's stand-in.
+    #[arg(long, default_value_t = 5.0, requires = "demo")]
+    pub demo_rate: f64,
+    /// Ports.
+    #[command(flatten)]
+    pub ports: Ports,
+}
+
+/// Where to tell the bound ports.
+#[derive(Debug, Args, Clone)]
+pub struct Ports {
+    /// Write {"listen":"IP:PORT","ops":"IP:PORT","pid":N} to this file once all is bound.
+    #[arg(long, value_name = "FILE")]
+    pub ports_file: Option<PathBuf>,
+}
+
+/// A mover that can run once.
+#[derive(Debug, Args)]
+pub struct Mover {
+    /// Do what there is to do now, and end.
+    #[arg(long)]
+    pub once: bool,
+    /// With --once: exit code 3 when anything was rejected or became a dead letter.
+    #[arg(long, requires = "once")]
+    pub strict: bool,
+    /// Ports.
+    #[command(flatten)]
+    pub ports: Ports,
+}
+
+/// `dead-letters`
+#[derive(Debug, Subcommand)]
+pub enum DeadLetters {
+    /// List them.
+    List {
+        /// Which.
+        #[command(flatten)]
+        choice: Choice,
+        /// Those that were replayed or dropped, too.
+        #[arg(long)]
+        all: bool,
+        /// How.
+        #[arg(long, value_enum, default_value = "table")]
+        format: ListFormat,
+    },
+    /// Show one.
+    Show {
+        /// Its id.
+        id: String,
+        /// Write the original bytes to stdout, and nothing else.
+        #[arg(long)]
+        body: bool,
+    },
+    /// Send them to the queue again.
+    Replay(Act),
+    /// Mark them as not wanted; they stay in the lake.
+    Drop(Act),
+}
+
+/// Which dead letters.
+#[derive(Debug, Args, Clone)]
+pub struct Choice {
+    /// id, reason, event or since (2h, 3d, a day, an instant); all given must hold.
+    #[arg(long = "where", value_name = "KEY=VALUE")]
+    pub conditions: Vec<String>,
+    /// At most so many, oldest first.
+    #[arg(long, value_name = "N")]
+    pub limit: Option<usize>,
+}
+
+/// Replay or drop.
+#[derive(Debug, Args)]
+pub struct Act {
+    /// Which.
+    #[command(flatten)]
+    pub choice: Choice,
+    /// Letters a second.
+    #[arg(long, value_name = "N")]
+    pub rate: Option<f64>,
+    /// Say what would be done, and do nothing.
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Do not ask; needed when stdin is no terminal.
+    #[arg(long)]
+    pub yes: bool,
+    /// Why, for the audit record.
+    #[arg(long, value_name = "TEXT")]
+    pub reason: Option<String>,
+}
+
+/// `simulate`
+#[derive(Debug, Args)]
+pub struct Simulate {
+    /// Where to send.
+    #[arg(long, default_value = "http://127.0.0.1:8080/webhooks/aftership")]
+    pub url: String,
+    /// What to sign with; the default is the newest of WAYBILL_WEBHOOK_SECRETS.
+    #[arg(long)]
+    pub secret: Option<String>,
+    /// Events a second; without it as fast as answers come.
+    #[arg(long)]
+    pub rate: Option<f64>,
+    /// Events in all; without it until interrupted.
+    #[arg(long)]
+    pub count: Option<u64>,
+    /// The same seed sends the same events.
+    #[arg(long, default_value_t = 1)]
+    pub seed: u64,
+    /// AfterShip's webhook version, such as 2026-07, legacy, or mixed.
+    #[arg(long, default_value = "2026-07")]
+    pub version: String,
+    /// Share of validly signed events that cannot be read, 0 to 1, for trying dead letters.
+    #[arg(long, default_value_t = 0.0)]
+    pub poison: f64,
+    /// Requests under way at once.
+    #[arg(long, default_value_t = 16)]
+    pub concurrency: usize,
+}
+
+/// `query`
+#[derive(Debug, Args)]
+pub struct Query {
+    /// The statement.
+    #[arg(required_unless_present_any = ["named", "list"], conflicts_with = "named")]
+    pub sql: Option<String>,
+    /// One of the statements we ship.
+    #[arg(long, value_name = "NAME")]
+    pub named: Option<String>,
+    /// List the statements we ship.
+    #[arg(long)]
+    pub list: bool,
+    /// How to print the answer.
+    #[arg(long, value_enum, default_value = "table")]
+    pub format: QueryFormat,
+}
+
+/// How to list.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum ListFormat {
+    /// For people.
+    Table,
+    /// One array of objects.
+    Json,
+}
+
+/// How to print an answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum QueryFormat {
+    /// For people.
+    Table,
+    /// With a header line.
+    Csv,
+    /// One array of objects.
+    Json,
+}
+
+/// Whose settings.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Role {
+    /// `up`, with its defaults.
+    Up,
+    /// `receive`
+    Receive,
+    /// `batch`
+    Batch,
+    /// `load`
+    Load,
+    /// Receive, batch and load, with no defaults for addresses.
+    All,
+}
+
+/// The whole command line with every setting as a flag.
+pub fn command() -> clap::Command {
+    let mut command = Cli::command();
+    for setting in TABLE.iter().filter(|setting| !setting.is_secret) {
+        let default = match setting.default {
+            SettingDefault::Value(text) => format!("default {text}"),
+            SettingDefault::UpOnly(text) => format!("default of `up` {text}"),
+            SettingDefault::None(text) => text.to_owned(),
+        };
+        command = command.arg(
+            clap::Arg::new(setting.name)
+                .long(setting.flag())
+                .global(true)
+                .action(ArgAction::Set)
+                .value_name("VALUE")
+                .help_heading("Settings")
+                .hide_short_help(true)
+                .help(format!("{} [{default}]", setting.help)),
+        );
+    }
+    command
+}
+
+/// Reads the arguments: the command, and the settings given as flags.
+pub fn parse(
+    arguments: impl IntoIterator<Item = std::ffi::OsString>,
+) -> Result<(Cli, BTreeMap<String, String>), clap::Error> {
+    let matches = command().try_get_matches_from(arguments)?;
+    let cli = Cli::from_arg_matches(&matches)?;
+    // A global flag is known to every level; it may stand before or behind the command.
+    let mut flags = BTreeMap::new();
+    let mut level = Some(&matches);
+    while let Some(matches) = level {
+        for setting in TABLE.iter().filter(|setting| !setting.is_secret) {
+            if let Ok(Some(value)) = matches.try_get_one::<String>(setting.name) {
+                flags.insert(setting.name.to_owned(), value.clone());
+            }
+        }
+        level = matches.subcommand().map(|(_, matches)| matches);
+    }
+    Ok((cli, flags))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse_words(words: &str) -> Result<(Cli, BTreeMap<String, String>), clap::Error> {
+        parse(words.split(' ').map(Into::into))
+    }
+
+    #[test]
+    fn the_command_line_is_sound() {
+        command().debug_assert();
+    }
+
+    #[test]
+    fn settings_are_flags_before_and_behind_the_command() {
+        for words in ["waybill --batch-age 7s batch --once", "waybill batch --once --batch-age 7s"] {
+            let (_, flags) = parse_words(words).expect("good");
+            assert_eq!(flags.get("batch_age").map(String::as_str), Some("7s"));
+        }
+    }
+
+    #[test]
+    fn secrets_are_no_flags() {
+        assert!(parse_words("waybill up --webhook-secrets x").is_err());
+    }
+}

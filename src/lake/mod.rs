@@ -1,0 +1,90 @@
+//! The second place: every event's bytes for ever, as objects that are written once and never changed.
+//!
+//! The promise, held by one contract suite (`tests/contracts/lake.rs`) for every backend:
+//! - [`Lake::put_new`] creates an object whole or not at all, durable when it returns. Among concurrent puts of
+//!   one key exactly one is [`Put::Created`].
+//! - [`Lake::list`] is in byte order of keys, complete up to what existed when it was called.
+//!
+//! Keys are made in [`layout`] alone, are relative to the lake's root and use `/`.
+
+pub mod dead_letter;
+pub mod disk;
+pub mod layout;
+pub mod manifest;
+pub mod object;
+pub mod s3;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use jiff::Timestamp;
+
+/// What a conditional put did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Put {
+    /// The object is new.
+    Created,
+    /// An object of that key was there already and is unchanged.
+    AlreadyThere,
+}
+
+/// One object in a listing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Object {
+    /// Key below the lake's root.
+    pub key: String,
+    /// Size in bytes.
+    pub bytes: u64,
+    /// When it was written, by the store's clock.
+    pub modified_at: Timestamp,
+}
+
+/// Why a lake call failed.
+#[derive(Debug, thiserror::Error)]
+pub enum LakeError {
+    /// No object of that key.
+    #[error("no object {0}")]
+    NotFound(String),
+    /// May heal: the network, a throttle, a full disk.
+    #[error("lake unavailable: {0}")]
+    Unavailable(String),
+    /// Will not heal by itself: wrong bucket, no permission.
+    #[error("lake refused: {0}")]
+    Refused(String),
+}
+
+/// An object store with conditional puts.
+#[async_trait]
+pub trait Lake: Send + Sync + 'static {
+    /// Creates `key` unless it exists. Durable when it returns.
+    async fn put_new(&self, key: &str, body: Bytes) -> Result<Put, LakeError>;
+
+    /// The whole object.
+    async fn get(&self, key: &str) -> Result<Bytes, LakeError>;
+
+    /// Up to 1,000 objects whose keys begin with `prefix` and are greater than `after`, in byte order.
+    /// Fewer than asked for, even none, only at the end of the listing.
+    async fn list(&self, prefix: &str, after: Option<&str>) -> Result<Vec<Object>, LakeError>;
+
+    /// Checks that the place can be reached and written, changing nothing that anybody reads.
+    async fn probe(&self) -> Result<(), LakeError>;
+
+    /// What operators call it: `disk` or `s3`.
+    fn kind(&self) -> &'static str;
+}
+
+/// Page size of [`Lake::list`].
+pub const LIST_PAGE: usize = 1_000;
+
+/// Lists everything below `prefix` that is greater than `after`, page by page.
+pub async fn list_all(lake: &dyn Lake, prefix: &str, after: Option<&str>) -> Result<Vec<Object>, LakeError> {
+    let mut objects: Vec<Object> = Vec::new();
+    loop {
+        let after = objects.last().map(|object| object.key.clone()).or_else(|| after.map(str::to_owned));
+        let page = lake.list(prefix, after.as_deref()).await?;
+        let is_last = page.len() < LIST_PAGE;
+        objects.extend(page);
+        if is_last {
+            return Ok(objects);
+        }
+    }
+}

@@ -1,0 +1,266 @@
+//! One lake object, read: its events, its rejects, its snapshots. Pure, and never stopped by content.
+
+use std::collections::HashMap;
+
+use bytes::Bytes;
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+
+use crate::aftership::{tracking, webhook};
+use crate::event::identity::SnapshotOrder;
+use crate::event::line;
+use crate::lake::object;
+use crate::warehouse::rows::{Claim, EventRow, FileRows, LoadSet, RejectedRow, Snapshot, TrackingRow, clean};
+
+use super::{facts, reject};
+
+/// Most that one object may unpack to. Ours close at 16 MiB; this leaves room for other writers.
+pub const OBJECT_BYTES_MAX: usize = 256 * 1024 * 1024;
+
+/// An object, read.
+#[derive(Debug)]
+pub struct ReadFile {
+    /// Ledger, events and rejects.
+    pub rows: FileRows,
+    /// The newest snapshot of each tracking in this object.
+    pub snapshots: Vec<Snapshot>,
+    /// All claims of legacy ids in this object.
+    pub claims: Vec<Claim>,
+}
+
+/// Reads an object.
+pub fn read(file: &str, landed_at: Timestamp, body: &Bytes) -> ReadFile {
+    let unpacked = match object::unpack(file, body, OBJECT_BYTES_MAX) {
+        Ok(unpacked) => unpacked,
+        Err(error) => return unreadable(file, landed_at, &error),
+    };
+    let mut rows = FileRows {
+        file: file.to_owned(),
+        landed_at,
+        lines: 0,
+        is_readable: true,
+        events: Vec::new(),
+        rejects: Vec::new(),
+    };
+    let mut newest = Newest::default();
+    let mut claims = Vec::new();
+    for text in lines(&unpacked) {
+        rows.lines += 1;
+        match read_line(rows.lines, text) {
+            Ok((event, snapshot)) => {
+                claims.extend(claim(&snapshot.tracking));
+                rows.events.push(event);
+                newest.offer(snapshot);
+            }
+            Err(reason) => {
+                rows.rejects.push(RejectedRow { line: rows.lines, reason, text: reject::excerpt(text) });
+            }
+        }
+    }
+    claims.sort();
+    claims.dedup();
+    ReadFile { rows, snapshots: newest.into_vec(), claims }
+}
+
+/// Puts objects together for one transaction.
+pub fn combine(files: Vec<ReadFile>) -> LoadSet {
+    let mut set = LoadSet::default();
+    let mut newest = Newest::default();
+    for file in files {
+        set.files.push(file.rows);
+        set.claims.extend(file.claims);
+        for snapshot in file.snapshots {
+            newest.offer(snapshot);
+        }
+    }
+    set.claims.sort();
+    set.claims.dedup();
+    set.snapshots = newest.into_vec();
+    set
+}
+
+/// Keeps, of all snapshots offered, the newest of each tracking.
+#[derive(Default)]
+struct Newest {
+    by_id: HashMap<String, Snapshot>,
+}
+
+impl Newest {
+    fn offer(&mut self, snapshot: Snapshot) {
+        match self.by_id.get_mut(&snapshot.tracking.source_tracking_id) {
+            Some(known) if order(&known.tracking) >= order(&snapshot.tracking) => {}
+            Some(known) => *known = snapshot,
+            None => {
+                self.by_id.insert(snapshot.tracking.source_tracking_id.clone(), snapshot);
+            }
+        }
+    }
+
+    fn into_vec(self) -> Vec<Snapshot> {
+        self.by_id.into_values().collect()
+    }
+}
+
+fn order(row: &TrackingRow) -> SnapshotOrder<'_> {
+    SnapshotOrder { updated_at: row.updated_at, event_at: row.event_at, body_sha256: &row.body_sha256 }
+}
+
+fn claim(row: &TrackingRow) -> Option<Claim> {
+    Some(Claim { legacy_id: row.legacy_id.clone()?, tracking_id: row.source_tracking_id.clone() })
+}
+
+/// Lines end with a line feed; the last one may lack it. An empty line is a line (and will be rejected): the count
+/// must agree with everybody else's.
+fn lines(text: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let text = text.strip_suffix(b"\n").map_or(text, |rest| rest);
+    let is_empty = text.is_empty();
+    text.split(|byte| *byte == b'\n').filter(move |_| !is_empty)
+}
+
+fn read_line(number: u64, text: &[u8]) -> Result<(EventRow, Snapshot), &'static str> {
+    if text.len() > line::LINE_BYTES_MAX {
+        return Err("line_too_long");
+    }
+    let event = line::decode(text).map_err(|error| reject::of_line(&error))?;
+    let webhook = webhook::read(&event.body).map_err(reject::of_body)?;
+    let tracking = tracking::read(&webhook);
+    let body_sha256 = event.body_sha256.to_hex();
+    let snapshot = facts::snapshot(&tracking, &body_sha256);
+    let row = EventRow {
+        line: number,
+        event_key: clean(event.event_key.as_str()),
+        event_id: event.event_id.as_deref().map(clean),
+        event: webhook.event.as_deref().map(clean),
+        tracking_id: snapshot.tracking.source_tracking_id.clone(),
+        source: event.source.as_str(),
+        received_at: event.received_at,
+        replay_id: event.replay_id.as_deref().map(clean),
+        body_sha256,
+        event_date: tracking
+            .event_at
+            .or(tracking.updated_at)
+            .map(|instant| TimeZone::UTC.to_datetime(instant).date()),
+        is_test: tracking.is_test,
+    };
+    Ok((row, snapshot))
+}
+
+fn unreadable(file: &str, landed_at: Timestamp, error: &object::UnpackError) -> ReadFile {
+    let rejected = RejectedRow { line: 0, reason: reject::of_object(error), text: error.to_string() };
+    ReadFile {
+        rows: FileRows {
+            file: file.to_owned(),
+            landed_at,
+            lines: 0,
+            is_readable: false,
+            events: Vec::new(),
+            rejects: vec![rejected],
+        },
+        snapshots: Vec::new(),
+        claims: Vec::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::event::{BodySha256, Event, EventKey, Source};
+
+    use super::*;
+
+    fn line(body: &str) -> Vec<u8> {
+        let body = Bytes::copy_from_slice(body.as_bytes());
+        let body_sha256 = BodySha256::of(&body);
+        line::encode(&Event {
+            event_key: EventKey::from_text(&body_sha256.to_hex()),
+            event_id: None,
+            source: Source::Webhook,
+            received_at: "2026-07-09T12:00:00Z".parse().expect("instant"),
+            replay_id: None,
+            body_sha256,
+            body,
+        })
+    }
+
+    fn file(lines: &[Vec<u8>]) -> ReadFile {
+        let body = lines.join(&b'\n');
+        read("events/x.jsonl", Timestamp::UNIX_EPOCH, &Bytes::from(body))
+    }
+
+    #[test]
+    fn bad_lines_are_named_and_the_others_load() {
+        let good = line(r#"{"event":"tracking_update","msg":{"id":"t1"}}"#);
+        let read = file(&[
+            good.clone(),
+            b"not json".to_vec(),
+            Vec::new(),
+            line(r#"{"no":"tracking"}"#),
+            br#"{"v":7}"#.to_vec(),
+            String::from_utf8(good).expect("UTF-8").replace("t1", "t2").into_bytes(),
+        ]);
+
+        assert_eq!(read.rows.lines, 6);
+        assert_eq!(read.rows.events.len(), 1);
+        let reasons: Vec<_> = read.rows.rejects.iter().map(|row| (row.line, row.reason)).collect();
+        assert_eq!(
+            reasons,
+            [
+                (2, "line_not_json"),
+                (3, "line_not_json"),
+                (4, "no_tracking"),
+                (5, "line_version"),
+                (6, "body_changed")
+            ]
+        );
+    }
+
+    #[test]
+    fn the_newest_snapshot_stays_whatever_the_order() {
+        let old =
+            line(r#"{"ts":1,"msg":{"id":"t1","tag":"InTransit","updated_at":"2026-07-09T10:00:00+00:00"}}"#);
+        let new =
+            line(r#"{"ts":1,"msg":{"id":"t1","tag":"Exception","updated_at":"2026-07-09T11:00:00+00:00"}}"#);
+        for lines in [[old.clone(), new.clone()], [new, old]] {
+            let read = file(&lines);
+
+            assert_eq!(read.snapshots.len(), 1);
+            assert_eq!(read.snapshots[0].tracking.tag.as_deref(), Some("Exception"));
+        }
+    }
+
+    #[test]
+    fn a_claim_of_an_older_snapshot_counts_too() {
+        let read = file(&[
+            line(r#"{"msg":{"id":"t1","legacy_id":"old","updated_at":"2026-07-09T10:00:00+00:00"}}"#),
+            line(r#"{"msg":{"id":"t1","updated_at":"2026-07-09T11:00:00+00:00"}}"#),
+        ]);
+
+        assert_eq!(read.claims, [Claim { legacy_id: "old".into(), tracking_id: "t1".into() }]);
+        assert_eq!(read.snapshots[0].tracking.legacy_id, None);
+    }
+
+    #[test]
+    fn a_damaged_object_is_one_reject_of_the_whole() {
+        let read = read("events/x.jsonl.zst", Timestamp::UNIX_EPOCH, &Bytes::from_static(b"not zstd"));
+
+        assert!(!read.rows.is_readable);
+        assert_eq!(read.rows.rejects[0].line, 0);
+        assert_eq!(read.rows.rejects[0].reason, "object_damaged");
+    }
+
+    #[test]
+    fn odd_content_never_stops_a_load() {
+        let read = file(&[
+            line(r#"{"msg":{"id":"t1","tag":"a\u0000b","updated_at":"9999-99-99T00:00:00Z"},"ts":1e400}"#),
+            line(
+                r#"{"msg":{"id":"t2","title":"\ud800","checkpoints":[{"message":"\udc00","checkpoint_time":"+262143-01-01"}]}}"#,
+            ),
+            line(
+                r#"{"msg":{"id":"t3","on_time_difference":99999999999999999999,"checkpoints":"none"},"ts":-1}"#,
+            ),
+        ]);
+
+        assert_eq!(read.rows.rejects, []);
+        assert_eq!(read.snapshots.len(), 3);
+        assert!(read.snapshots.iter().all(|snapshot| snapshot.tracking.tag.as_deref() != Some("a\0b")));
+    }
+}

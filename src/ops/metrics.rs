@@ -1,0 +1,321 @@
+//! Every metric, each written by one typed function, so that names, units and labels are stated once.
+//!
+//! A name is `waybill`, the mover or place, what is measured, and the unit; counters end in `_total`. Times are
+//! seconds, sizes bytes. Label values come from closed lists: a reason or a kind, never an id or a text from
+//! outside. [`CATALOGUE`] is the list for people; `docs/OPERATIONS.md` is held against it.
+
+mod exporter;
+mod metric;
+mod outcome;
+
+use std::sync::OnceLock;
+use std::time::Duration;
+
+use ::metrics::{Counter, Histogram, counter, gauge, histogram};
+use jiff::Timestamp;
+
+use exporter::cached;
+pub use exporter::{Handle, install};
+pub use metric::{Kind, Metric};
+use metric::{counts, state, times};
+pub use outcome::Outcome;
+
+/// Seconds of an answer over HTTP.
+const ANSWER: &[f64] = &[0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
+/// Seconds of a piece of work: a put, a load.
+const WORK: &[f64] = &[0.01, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 900.0];
+/// Seconds since an event was acknowledged, up to a day.
+const AGE: &[f64] =
+    &[0.5, 1.0, 2.0, 5.0, 10.0, 15.0, 30.0, 60.0, 120.0, 300.0, 900.0, 3_600.0, 21_600.0, 86_400.0];
+
+const BUILD: Metric =
+    state("waybill_build_info", &["version"], "Always 1; the label is the program's version");
+const LAST_SUCCESS: Metric = state(
+    "waybill_mover_last_success_timestamp_seconds",
+    &["mover"],
+    "When a mover last did what it is for, seconds since 1970; receive: when it last acknowledged an event",
+);
+
+const REQUESTS: Metric = counts(
+    "waybill_receive_requests_total",
+    &["outcome"],
+    "Answered requests on the public listener; the outcome is `accepted` or the error's code",
+);
+const REQUEST_TIME: Metric = times(
+    "waybill_receive_request_seconds",
+    &["result"],
+    ANSWER,
+    "From a request's head to its answer; the result is accepted, refused (4xx) or unavailable (5xx)",
+);
+const VERIFIED: Metric = counts(
+    "waybill_receive_signature_verified_total",
+    &["secret_id"],
+    "Requests that a webhook secret signed; 1 is the newest secret",
+);
+const REQUESTS_HELD: Metric =
+    state("waybill_receive_in_flight_requests", &[], "Webhook requests at work, sampled each second");
+const BYTES_HELD: Metric = state(
+    "waybill_receive_in_flight_bytes",
+    &[],
+    "Body bytes reserved by requests at work, sampled each second",
+);
+const CONNECTIONS: Metric =
+    state("waybill_receive_connections", &[], "Open connections of the public listener, sampled each second");
+const CONNECTIONS_REFUSED: Metric = counts(
+    "waybill_receive_connections_refused_total",
+    &[],
+    "Connections turned away because as many as allowed were open",
+);
+
+const READY: Metric =
+    state("waybill_queue_ready_messages", &["queue"], "Messages waiting to be received; of SQS about");
+const LEASED: Metric =
+    state("waybill_queue_leased_messages", &["queue"], "Messages received and not yet deleted");
+const OLDEST: Metric = state(
+    "waybill_queue_oldest_message_seconds",
+    &["queue"],
+    "Age of the oldest message, leased or not; 0 when there is none; absent where the queue cannot tell",
+);
+
+const TAKEN: Metric =
+    counts("waybill_batch_received_messages_total", &[], "Messages leased, repetitions included");
+const LANDED: Metric = counts("waybill_batch_landed_events_total", &[], "Events written to the lake");
+const OBJECTS: Metric = counts(
+    "waybill_batch_landed_objects_total",
+    &["reason"],
+    "Objects written to the lake, by why they were closed",
+);
+const RAW: Metric = counts("waybill_batch_landed_raw_bytes_total", &[], "Bytes landed, before compression");
+const STORED: Metric = counts("waybill_batch_landed_stored_bytes_total", &[], "Bytes landed, as stored");
+const PUT_TIME: Metric =
+    times("waybill_batch_flush_seconds", &[], WORK, "From closing an object to its being listed");
+const PUT_AGAIN: Metric = counts(
+    "waybill_batch_put_already_there_total",
+    &[],
+    "Objects that were in the lake already, from before a crash or a lost answer",
+);
+const DEAD: Metric =
+    counts("waybill_batch_dead_letters_total", &["reason"], "Messages set aside as dead letters");
+const DELETED: Metric = counts(
+    "waybill_batch_deleted_messages_total",
+    &["result"],
+    "Deletions of landed messages, ok or failed; a failed one comes again as a duplicate",
+);
+const LEASE_LOST: Metric =
+    counts("waybill_batch_lease_lost_total", &[], "Leases that ended while their messages were held");
+const HELD_EVENTS: Metric = state("waybill_batch_held_events", &[], "Events in open windows");
+const HELD_BYTES: Metric = state("waybill_batch_held_bytes", &[], "Their bytes, before compression");
+const TO_LAKE: Metric =
+    times("waybill_batch_ack_to_lake_seconds", &[], AGE, "From acknowledged to in the lake");
+const BATCH_FAILED: Metric =
+    counts("waybill_batch_failures_total", &["step"], "Failed attempts, by step; they are tried again");
+
+const FILES: Metric =
+    counts("waybill_load_files_total", &["status"], "Objects done with: loaded or rejected");
+const ROWS: Metric = counts(
+    "waybill_load_rows_total",
+    &["outcome"],
+    "Lines read, by outcome: inserted, duplicate, conflict, rejected",
+);
+const LOAD_TIME: Metric =
+    times("waybill_load_seconds", &[], WORK, "One load, from reading objects to the commit");
+const WAITING: Metric = state("waybill_load_waiting_files", &[], "Objects known and not yet loaded");
+const TO_FACT: Metric =
+    times("waybill_load_ack_to_fact_seconds", &[], AGE, "From acknowledged to queryable in the fact tables");
+const LOAD_FAILED: Metric =
+    counts("waybill_load_failures_total", &["kind"], "Failed loads: the lake's fault or the warehouse's");
+
+const LETTERS: Metric = counts("waybill_replay_letters_total", &["action"], "Dead letters acted upon");
+
+/// Every metric there is.
+pub const CATALOGUE: &[Metric] = &[
+    BUILD,
+    LAST_SUCCESS,
+    REQUESTS,
+    REQUEST_TIME,
+    VERIFIED,
+    REQUESTS_HELD,
+    BYTES_HELD,
+    CONNECTIONS,
+    CONNECTIONS_REFUSED,
+    READY,
+    LEASED,
+    OLDEST,
+    TAKEN,
+    LANDED,
+    OBJECTS,
+    RAW,
+    STORED,
+    PUT_TIME,
+    PUT_AGAIN,
+    DEAD,
+    DELETED,
+    LEASE_LOST,
+    HELD_EVENTS,
+    HELD_BYTES,
+    TO_LAKE,
+    BATCH_FAILED,
+    FILES,
+    ROWS,
+    LOAD_TIME,
+    WAITING,
+    TO_FACT,
+    LOAD_FAILED,
+    LETTERS,
+];
+
+/// The program's version.
+fn build_info() {
+    gauge!(BUILD.name, "version" => env!("CARGO_PKG_VERSION")).set(1.0);
+}
+
+/// A mover has done what it is for.
+pub fn mover_last_success(mover: &'static str, at: Timestamp) {
+    gauge!(LAST_SUCCESS.name, "mover" => mover).set(at.as_millisecond() as f64 / 1_000.0);
+}
+
+/// A request got its answer.
+pub fn receive_answered(outcome: Outcome, took: Duration) {
+    if let Some(answered) = outcome::answered() {
+        answered.count(outcome, took);
+    }
+}
+
+/// All outcomes are there, at zero, before the first request.
+pub fn receive_begins() {
+    let _ = outcome::answered();
+}
+
+/// A secret signed a request; `secret_id` is its place among the secrets, `1` to `8`.
+pub fn signature_verified(secret_id: &'static str) {
+    static COUNTERS: [OnceLock<Counter>; 9] = [const { OnceLock::new() }; 9];
+    let index: usize = secret_id.parse().unwrap_or(0);
+    if let Some(cell) = COUNTERS.get(index)
+        && let Some(verified) = cached(cell, || counter!(VERIFIED.name, "secret_id" => secret_id))
+    {
+        verified.increment(1);
+    }
+}
+
+/// What the public listener holds right now.
+pub fn receive_in_flight(requests: u64, body_bytes: u64, connections: u64) {
+    gauge!(REQUESTS_HELD.name).set(requests as f64);
+    gauge!(BYTES_HELD.name).set(body_bytes as f64);
+    gauge!(CONNECTIONS.name).set(connections as f64);
+}
+
+/// A connection found no place.
+pub fn receive_connection_refused() {
+    counter!(CONNECTIONS_REFUSED.name).increment(1);
+}
+
+/// How full a queue is; `queue` is `main` or `dead_letters`.
+pub fn queue_depth(queue: &'static str, ready: u64, leased: u64, oldest: Option<Duration>) {
+    gauge!(READY.name, "queue" => queue).set(ready as f64);
+    gauge!(LEASED.name, "queue" => queue).set(leased as f64);
+    match oldest {
+        Some(oldest) => gauge!(OLDEST.name, "queue" => queue).set(oldest.as_secs_f64()),
+        None if ready + leased == 0 => gauge!(OLDEST.name, "queue" => queue).set(0.0),
+        None => {}
+    }
+}
+
+/// Messages were leased.
+pub fn batch_received(n: u64) {
+    counter!(TAKEN.name).increment(n);
+}
+
+/// An object was written and listed. `reason`: why its window closed.
+pub fn batch_landed(events: u64, bytes_raw: u64, bytes_stored: u64, took: Duration, reason: &'static str) {
+    static TOOK: OnceLock<Histogram> = OnceLock::new();
+    counter!(LANDED.name).increment(events);
+    counter!(OBJECTS.name, "reason" => reason).increment(1);
+    counter!(RAW.name).increment(bytes_raw);
+    counter!(STORED.name).increment(bytes_stored);
+    record(&TOOK, PUT_TIME.name, took);
+}
+
+/// An object was in the lake already.
+pub fn batch_put_already_there() {
+    counter!(PUT_AGAIN.name).increment(1);
+}
+
+/// A message became a dead letter.
+pub fn batch_dead_lettered(reason: &'static str) {
+    counter!(DEAD.name, "reason" => reason).increment(1);
+}
+
+/// Landed messages were deleted, or were not.
+pub fn batch_deleted(ok: u64, failed: u64) {
+    counter!(DELETED.name, "result" => "ok").increment(ok);
+    counter!(DELETED.name, "result" => "failed").increment(failed);
+}
+
+/// Leases ended while their messages were held.
+pub fn batch_lease_lost(n: u64) {
+    counter!(LEASE_LOST.name).increment(n);
+}
+
+/// What open windows hold.
+pub fn batch_held(events: u64, bytes: u64) {
+    gauge!(HELD_EVENTS.name).set(events as f64);
+    gauge!(HELD_BYTES.name).set(bytes as f64);
+}
+
+/// An event is in the lake, so long after it was acknowledged.
+pub fn batch_ack_to_lake(age: Duration) {
+    static AGES: OnceLock<Histogram> = OnceLock::new();
+    record(&AGES, TO_LAKE.name, age);
+}
+
+/// A step of batch failed and will be tried again.
+pub fn batch_failure(step: &'static str) {
+    counter!(BATCH_FAILED.name, "step" => step).increment(1);
+}
+
+/// Objects are done with.
+pub fn load_files(loaded: u64, rejected: u64) {
+    counter!(FILES.name, "status" => "loaded").increment(loaded);
+    counter!(FILES.name, "status" => "rejected").increment(rejected);
+}
+
+/// Lines ended so; `outcome` is inserted, duplicate, conflict or rejected.
+pub fn load_rows(outcome: &'static str, n: u64) {
+    counter!(ROWS.name, "outcome" => outcome).increment(n);
+}
+
+/// A load took so long.
+pub fn load_took(took: Duration) {
+    static TOOK: OnceLock<Histogram> = OnceLock::new();
+    record(&TOOK, LOAD_TIME.name, took);
+}
+
+/// Objects are known and not yet loaded.
+pub fn load_waiting_files(n: u64) {
+    gauge!(WAITING.name).set(n as f64);
+}
+
+/// An event can be queried, so long after it was acknowledged.
+pub fn load_ack_to_fact(age: Duration) {
+    static AGES: OnceLock<Histogram> = OnceLock::new();
+    record(&AGES, TO_FACT.name, age);
+}
+
+/// A load failed; `kind` is whose fault it was.
+pub fn load_failure(kind: &'static str) {
+    counter!(LOAD_FAILED.name, "kind" => kind).increment(1);
+}
+
+/// Dead letters were acted upon.
+pub fn replay_letters(action: &'static str, n: u64) {
+    counter!(LETTERS.name, "action" => action).increment(n);
+}
+
+fn record(cell: &'static OnceLock<Histogram>, name: &'static str, took: Duration) {
+    if let Some(histogram) = cached(cell, || histogram!(name)) {
+        histogram.record(took.as_secs_f64());
+    }
+}
+
+#[cfg(test)]
+mod tests;

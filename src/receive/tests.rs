@@ -1,0 +1,307 @@
+//! Over real sockets, with deadlines short enough to see them pass.
+
+use std::net::SocketAddr;
+use std::sync::atomic::AtomicBool;
+
+use async_trait::async_trait;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::task::JoinHandle;
+use tokio::time::timeout;
+
+use super::*;
+use crate::aftership::signature::{Product, Secrets, sign};
+use crate::queue::{Delivery, Depth, Enqueued, Lease, QueueError, SendError};
+
+const SECRET: &str = "receive-secret-0123456789abcdef";
+
+/// Far beyond what anything here takes.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// A queue that takes nothing.
+#[derive(Debug, Default)]
+struct Away {
+    is_back: AtomicBool,
+}
+
+#[async_trait]
+impl Queue for Away {
+    async fn send(&self, messages: Vec<String>) -> Vec<Result<Enqueued, SendError>> {
+        messages.iter().map(|_| Err(SendError::Unavailable("away".to_owned()))).collect()
+    }
+
+    async fn receive(&self, _: usize, _: Duration, _: Duration) -> Result<Vec<Delivery>, QueueError> {
+        Ok(Vec::new())
+    }
+
+    async fn extend(&self, _: &[Lease], _: Duration) -> Vec<Result<(), QueueError>> {
+        Vec::new()
+    }
+
+    async fn delete(&self, _: &[Lease]) -> Vec<Result<(), QueueError>> {
+        Vec::new()
+    }
+
+    async fn depth(&self) -> Result<Depth, QueueError> {
+        Ok(Depth { ready: 0, leased: 0, oldest: None })
+    }
+
+    async fn probe(&self) -> Result<(), QueueError> {
+        if self.is_back.load(Ordering::Relaxed) {
+            Ok(())
+        } else {
+            Err(QueueError::Unavailable("away".to_owned()))
+        }
+    }
+
+    fn message_bytes_max(&self) -> usize {
+        1_048_576
+    }
+
+    fn kind(&self) -> &'static str {
+        "away"
+    }
+
+    async fn close(&self) {}
+}
+
+struct Server {
+    address: SocketAddr,
+    queue: Arc<Away>,
+    health: Health,
+    shutdown: Shutdown,
+    serving: JoinHandle<()>,
+}
+
+impl Server {
+    async fn start(settings: ReceiveSettings) -> Server {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let address = listener.local_addr().expect("an address");
+        let queue = Arc::new(Away::default());
+        let health = Health::new();
+        let shutdown = Shutdown::manual();
+        let verifier = Verifier::new(&[Product::Tracking], Secrets::new(vec![SECRET.to_owned()]));
+        let receive = Receive::new(settings, verifier, queue.clone(), health.clone(), Arc::default());
+        let serving = tokio::spawn(receive.serve(listener, shutdown.clone()));
+        Server { address, queue, health, shutdown, serving }
+    }
+
+    async fn connect(&self) -> TcpStream {
+        TcpStream::connect(self.address).await.expect("a connection")
+    }
+
+    async fn is_ready(&self, expected: bool) {
+        let waiting = async {
+            while self.health.is_ready(QUEUE) != expected {
+                tokio::task::yield_now().await;
+            }
+        };
+        timeout(PATIENCE, waiting).await.expect("readiness changes");
+    }
+}
+
+fn settings() -> ReceiveSettings {
+    ReceiveSettings {
+        drain_delay: Duration::ZERO,
+        probe_every: Duration::from_millis(5),
+        ..ReceiveSettings::default()
+    }
+}
+
+async fn send(stream: &mut TcpStream, bytes: impl AsRef<[u8]>) {
+    stream.write_all(bytes.as_ref()).await.expect("sent");
+}
+
+/// One answer: its head in lower case, and its body.
+async fn answer(stream: &mut TcpStream) -> (String, String) {
+    let reading = async {
+        let mut bytes = Vec::new();
+        loop {
+            if let Some(end) = bytes.windows(4).position(|window| window == b"\r\n\r\n") {
+                let head = String::from_utf8_lossy(&bytes[..end]).to_lowercase();
+                let length = head
+                    .lines()
+                    .find_map(|line| line.strip_prefix("content-length: ")?.parse().ok())
+                    .unwrap_or(0);
+                let mut body = vec![0; length];
+                stream.read_exact(&mut body).await.expect("the body");
+                return (head, String::from_utf8_lossy(&body).into_owned());
+            }
+            // Byte by byte, so that nothing of the next answer is taken.
+            bytes.push(stream.read_u8().await.expect("the head"));
+        }
+    };
+    timeout(PATIENCE, reading).await.expect("an answer in time")
+}
+
+async fn ends(stream: &mut TcpStream) {
+    let mut rest = Vec::new();
+    let read = timeout(PATIENCE, stream.read_to_end(&mut rest)).await.expect("an end in time");
+    assert!(read.is_err() || rest.is_empty(), "{}", String::from_utf8_lossy(&rest));
+}
+
+fn head(more: &str, length: usize) -> String {
+    format!("POST {PATH} HTTP/1.1\r\nHost: test\r\nContent-Length: {length}\r\n{more}\r\n")
+}
+
+fn signature(body: &[u8]) -> String {
+    format!("aftership-hmac-sha256: {}\r\n", sign(SECRET, body))
+}
+
+const ELSEWHERE: &str = "GET /elsewhere HTTP/1.1\r\nHost: test\r\n\r\n";
+
+#[tokio::test]
+async fn a_head_that_trickles_ends_while_a_silent_connection_stays() {
+    let server =
+        Server::start(ReceiveSettings { header_deadline: Duration::from_millis(100), ..settings() }).await;
+    let mut silent = server.connect().await;
+    let mut used = server.connect().await;
+    send(&mut used, ELSEWHERE).await;
+    answer(&mut used).await;
+    let mut trickling = server.connect().await;
+    send(&mut trickling, "POST /webhooks/aftership HTTP/1.1\r\nHo").await;
+    send(&mut used, "GET /else").await;
+
+    for stream in [&mut trickling, &mut used] {
+        let (head, body) = answer(stream).await;
+        assert!(head.starts_with("http/1.1 408") && head.contains("connection: close"), "{head}");
+        assert!(body.contains("head_timeout"), "{body}");
+        ends(stream).await;
+    }
+    send(&mut silent, ELSEWHERE).await;
+    assert!(answer(&mut silent).await.0.starts_with("http/1.1 404"));
+}
+
+#[tokio::test]
+async fn a_silent_connection_ends_at_its_limit() {
+    let server =
+        Server::start(ReceiveSettings { idle_timeout: Duration::from_millis(100), ..settings() }).await;
+    let mut fresh = server.connect().await;
+    let mut used = server.connect().await;
+    send(&mut used, ELSEWHERE).await;
+    answer(&mut used).await;
+
+    ends(&mut fresh).await;
+    ends(&mut used).await;
+}
+
+#[tokio::test]
+async fn a_refused_body_is_never_asked_for() {
+    let server = Server::start(settings()).await;
+    let expect = "Expect: 100-continue\r\n";
+    for (more, length, status, code) in [
+        (expect.to_owned() + &signature(b""), 1_048_577, "http/1.1 413", "body_too_large"),
+        (expect.to_owned(), 10, "http/1.1 401", "signature_missing"),
+        (
+            expect.to_owned() + "Content-Encoding: gzip\r\n",
+            10,
+            "http/1.1 415",
+            "unsupported_content_encoding",
+        ),
+    ] {
+        let mut stream = server.connect().await;
+        send(&mut stream, head(&more, length)).await;
+
+        let (head, body) = answer(&mut stream).await;
+        assert!(head.starts_with(status) && head.contains("connection: close"), "{head}");
+        assert!(body.contains(code), "{body}");
+    }
+}
+
+#[tokio::test]
+async fn a_queue_that_is_away_costs_readiness_until_it_is_back() {
+    let server = Server::start(settings()).await;
+    let mut stream = server.connect().await;
+    let body = b"{}";
+    send(&mut stream, head(&format!("Expect: 100-continue\r\n{}", signature(body)), body.len())).await;
+    assert!(answer(&mut stream).await.0.starts_with("http/1.1 100"));
+    send(&mut stream, body).await;
+
+    let (head_back, body_back) = answer(&mut stream).await;
+    assert!(head_back.starts_with("http/1.1 503") && head_back.contains("retry-after: 5"), "{head_back}");
+    assert!(body_back.contains("queue_unavailable"), "{body_back}");
+    server.is_ready(false).await;
+
+    server.queue.is_back.store(true, Ordering::Relaxed);
+    server.is_ready(true).await;
+
+    // The same connection goes on; a large body takes the way over another thread.
+    let large = vec![b' '; 200_000];
+    send(&mut stream, head(&signature(&large), large.len())).await;
+    send(&mut stream, &large).await;
+    assert!(answer(&mut stream).await.1.contains("queue_unavailable"));
+}
+
+#[tokio::test]
+async fn the_answer_to_an_early_refusal_is_not_lost_in_a_reset() {
+    let server = Server::start(settings()).await;
+    let mut stream = server.connect().await;
+    let body = vec![b'x'; 400_000];
+    send(&mut stream, head("", body.len())).await;
+    send(&mut stream, &body).await;
+
+    assert!(answer(&mut stream).await.1.contains("signature_missing"));
+    ends(&mut stream).await;
+}
+
+#[tokio::test]
+async fn pipelined_requests_are_answered_in_order() {
+    let server = Server::start(settings()).await;
+    let mut stream = server.connect().await;
+    let wrong_method = format!("GET {PATH} HTTP/1.1\r\nHost: test\r\n\r\n");
+    let forged = head(&signature(b"{}"), 2) + "[]";
+    send(&mut stream, [ELSEWHERE, &wrong_method, &forged, ELSEWHERE].concat()).await;
+
+    for code in ["not_found", "method_not_allowed", "signature_mismatch", "not_found"] {
+        assert!(answer(&mut stream).await.1.contains(code), "{code}");
+    }
+}
+
+#[tokio::test]
+async fn a_connection_too_many_is_told_so() {
+    let server = Server::start(ReceiveSettings { connections_max: 1, ..settings() }).await;
+    let mut first = server.connect().await;
+    send(&mut first, ELSEWHERE).await;
+    answer(&mut first).await;
+
+    let (head, body) = answer(&mut server.connect().await).await;
+
+    assert!(head.starts_with("http/1.1 503") && head.contains("retry-after: 1"), "{head}");
+    assert!(body.contains("full"), "{body}");
+}
+
+#[tokio::test]
+async fn a_path_beyond_the_limit_has_its_own_answer() {
+    let server = Server::start(settings()).await;
+    for target in ["x".repeat(3_000), format!("{}?{}", &PATH[1..], "x".repeat(3_000))] {
+        let mut stream = server.connect().await;
+        send(&mut stream, format!("POST /{target} HTTP/1.1\r\nHost: test\r\nContent-Length: 0\r\n\r\n"))
+            .await;
+
+        let (head, body) = answer(&mut stream).await;
+        assert!(head.starts_with("http/1.1 414") && body.contains("uri_too_long"), "{head}{body}");
+    }
+}
+
+#[tokio::test]
+async fn a_drain_finishes_what_has_begun_and_closes_the_rest() {
+    let server = Server::start(settings()).await;
+    let mut silent = server.connect().await;
+    let mut half = server.connect().await;
+    send(&mut half, "POST /webhooks/aft").await;
+    let mut working = server.connect().await;
+    let body = b"{ }";
+    // Its place is taken once the server asks for the body.
+    send(&mut working, head(&format!("Expect: 100-continue\r\n{}", signature(body)), body.len())).await;
+    answer(&mut working).await;
+
+    server.shutdown.drain();
+    ends(&mut silent).await;
+    assert!(server.health.is_draining());
+    send(&mut working, body).await;
+
+    let (head, answered) = answer(&mut working).await;
+    assert!(answered.contains("queue_unavailable") && head.contains("connection: close"), "{head}{answered}");
+    timeout(PATIENCE, server.serving).await.expect("serving ends").expect("without a panic");
+    assert!(TcpStream::connect(server.address).await.is_err());
+}

@@ -1,0 +1,205 @@
+//! One request, step by step.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use axum::body::{Body, HttpBody};
+use axum::extract::{Request, State};
+use axum::http::{HeaderMap, header};
+use axum::response::Response;
+use bytes::Bytes;
+use jiff::Timestamp;
+use tokio::time::Instant;
+
+use crate::aftership::signature::{Claim, SecretId, SignatureError, Verifier};
+use crate::event::line;
+use crate::ops::metrics::{self, Outcome};
+use crate::queue::{Enqueued, SendError};
+
+use super::answer::{self, Refusal};
+use super::body::{self, BodyError};
+use super::limits::Place;
+use super::wrap::wrap;
+use super::{QUEUE, Shared};
+
+/// Larger bodies are hashed and compressed on a thread of their own, so that they hold nobody else up.
+const INLINE_BYTES_MAX: usize = 64 * 1024;
+
+/// `POST /webhooks/aftership`
+pub(super) async fn webhook(State(shared): State<Arc<Shared>>, request: Request) -> Response {
+    let began = Instant::now();
+    let has_body = !request.body().is_end_stream();
+    match take(&shared, request).await {
+        Ok(proof) => {
+            metrics::receive_answered(Outcome::Accepted, began.elapsed());
+            let mut response = answer::accepted(proof);
+            if shared.health.is_draining() {
+                answer::close(&mut response);
+            }
+            response
+        }
+        Err(refusal) => refuse(&shared, refusal, began, has_body),
+    }
+}
+
+/// Any other path.
+pub(super) async fn not_found(State(shared): State<Arc<Shared>>, request: Request) -> Response {
+    elsewhere(&shared, &request, Refusal::NotFound)
+}
+
+/// Any other method.
+pub(super) async fn method_not_allowed(State(shared): State<Arc<Shared>>, request: Request) -> Response {
+    elsewhere(&shared, &request, Refusal::MethodNotAllowed)
+}
+
+fn elsewhere(shared: &Shared, request: &Request, refusal: Refusal) -> Response {
+    let refusal = if has_long_uri(shared, request) { Refusal::UriTooLong } else { refusal };
+    refuse(shared, refusal, Instant::now(), !request.body().is_end_stream())
+}
+
+fn refuse(shared: &Shared, refusal: Refusal, began: Instant, has_body: bool) -> Response {
+    metrics::receive_answered(refusal.outcome(), began.elapsed());
+    let mut response = refusal.response();
+    if shared.health.is_draining() || (has_body && refusal.leaves_body_unread()) {
+        answer::close(&mut response);
+    }
+    response
+}
+
+/// Everything between a request and its proof, cheap steps first.
+async fn take(shared: &Arc<Shared>, request: Request) -> Result<Enqueued, Refusal> {
+    let settings = &shared.settings;
+    if has_long_uri(shared, &request) {
+        return Err(Refusal::UriTooLong);
+    }
+    if is_encoded(request.headers()) {
+        return Err(Refusal::ContentEncoding);
+    }
+    let claim = shared.verifier.claim(request.headers()).map_err(Refusal::Unsigned)?;
+    let body = request.into_body();
+    let declared = declared(&body);
+    if declared.is_some_and(|bytes| bytes > settings.body_bytes_max) {
+        return Err(Refusal::BodyTooLarge);
+    }
+    if shared.closing.is_cancelled() {
+        return Err(Refusal::Draining);
+    }
+    let place = shared.places.take(declared.unwrap_or(settings.body_bytes_max)).ok_or(Refusal::Full)?;
+    // Until here nothing of the body was asked for, so a client that waits for `100 Continue` has sent none of it.
+    let body =
+        body::read(body, settings.body_bytes_max, settings.body_deadline).await.map_err(
+            |error| match error {
+                BodyError::TooLarge => Refusal::BodyTooLarge,
+                BodyError::TooSlow => Refusal::BodyTimeout,
+                BodyError::Broken => Refusal::BodyUnreadable,
+            },
+        )?;
+    let arrived_at = Timestamp::now();
+    let (secret, message) = verify(shared, claim, body, arrived_at).await?;
+    metrics::signature_verified(secret.as_str());
+    shared.health.last_signed_request(arrived_at);
+    enqueue(shared, message, place).await
+}
+
+fn has_long_uri(shared: &Shared, request: &Request) -> bool {
+    let uri = request.uri().path_and_query();
+    uri.is_some_and(|uri| uri.as_str().len() > shared.settings.uri_bytes_max)
+}
+
+/// Is the body anything but itself?
+fn is_encoded(headers: &HeaderMap) -> bool {
+    headers
+        .get_all(header::CONTENT_ENCODING)
+        .into_iter()
+        .flat_map(|value| value.as_bytes().split(|byte| *byte == b','))
+        .map(<[u8]>::trim_ascii)
+        .any(|coding| !coding.is_empty() && !coding.eq_ignore_ascii_case(b"identity"))
+}
+
+/// Bytes of the body, if the head says it.
+fn declared(body: &Body) -> Option<usize> {
+    let bytes = body.size_hint().exact()?;
+    Some(usize::try_from(bytes).unwrap_or(usize::MAX))
+}
+
+async fn verify(
+    shared: &Arc<Shared>,
+    claim: Claim,
+    body: Bytes,
+    arrived_at: Timestamp,
+) -> Result<(SecretId, String), Refusal> {
+    let outcome = if body.len() <= INLINE_BYTES_MAX {
+        pack(&shared.verifier, &claim, body, arrived_at)
+    } else {
+        let shared = Arc::clone(shared);
+        let packing = tokio::task::spawn_blocking(move || pack(&shared.verifier, &claim, body, arrived_at));
+        packing.await.map_err(|_| Refusal::Internal)?
+    };
+    outcome.map_err(Refusal::Forged)
+}
+
+/// Checks the signature, and only then makes a message of the body.
+fn pack(
+    verifier: &Verifier,
+    claim: &Claim,
+    body: Bytes,
+    arrived_at: Timestamp,
+) -> Result<(SecretId, String), SignatureError> {
+    let secret = verifier.verify(claim, &body)?;
+    let event = wrap(body, arrived_at);
+    Ok((secret, line::to_message(&line::encode(&event))))
+}
+
+/// Sends in a task of its own: a client that goes away must not leave a send half done.
+async fn enqueue(shared: &Arc<Shared>, message: String, place: Place) -> Result<Enqueued, Refusal> {
+    let sender = Arc::clone(shared);
+    let sending = shared.sending.spawn(async move {
+        let fate = sender.queue.send(vec![message]).await.pop();
+        if matches!(fate, Some(Ok(_))) {
+            sender.received.accepted.fetch_add(1, Ordering::Relaxed);
+        }
+        // The message took its room until now, whether or not its request still waits.
+        drop(place);
+        fate
+    });
+    let failure = match tokio::time::timeout(shared.settings.enqueue_deadline, sending).await {
+        Ok(Ok(Some(Ok(proof)))) => return Ok(proof),
+        Ok(Ok(Some(Err(SendError::TooLarge { .. })))) => return Err(Refusal::MessageTooLarge),
+        Ok(Ok(Some(Err(SendError::Unavailable(reason))))) => reason,
+        Ok(Ok(None) | Err(_)) => "the send ended without an answer".to_owned(),
+        Err(_) => "no answer in time".to_owned(),
+    };
+    shared.health.set_ready(QUEUE, Err(failure));
+    Err(Refusal::QueueUnavailable)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_identity_is_no_encoding() {
+        let encoded = |values: &[&'static str]| {
+            let mut headers = HeaderMap::new();
+            for value in values {
+                headers.append(header::CONTENT_ENCODING, value.parse().expect("a value"));
+            }
+            is_encoded(&headers)
+        };
+
+        for values in [&[][..], &["identity"], &["Identity, identity"], &[""], &["identity", " identity "]] {
+            assert!(!encoded(values), "{values:?}");
+        }
+        for values in [&["gzip"][..], &["identity, gzip"], &["identity", "br"], &["deflate"], &["x"]] {
+            assert!(encoded(values), "{values:?}");
+        }
+    }
+
+    #[test]
+    fn a_body_declares_its_length_or_none() {
+        assert_eq!(declared(&Body::empty()), Some(0));
+        assert_eq!(declared(&Body::from("four")), Some(4));
+        let streamed = futures_util::stream::iter([Ok::<_, std::convert::Infallible>("four")]);
+        assert_eq!(declared(&Body::from_stream(streamed)), None);
+    }
+}

@@ -1,0 +1,298 @@
+//! All settings, checked together before anything is bound or opened.
+//!
+//! Precedence: flag, environment (`WAYBILL_…`), `waybill.toml`, default. The one table of names is [`TABLE`]; flags,
+//! environment, file and the README's table are all held against it. Every fault is found at once, and says how
+//! to mend it.
+
+mod parse;
+mod table;
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::aftership::signature::Product;
+use crate::lake::layout::Compression;
+
+pub use table::{Default as SettingDefault, Setting, TABLE};
+
+/// A text that never shows itself.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(String);
+
+impl Secret {
+    /// Wraps a text.
+    pub fn new(text: impl Into<String>) -> Self {
+        Secret(text.into())
+    }
+
+    /// The text itself, for the one place that needs it.
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl std::fmt::Debug for Secret {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("<secret>")
+    }
+}
+
+/// Where the queue is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum QueueAddress {
+    /// `file:DIR`
+    File(PathBuf),
+    /// An SQS queue URL.
+    Sqs(String),
+}
+
+/// Where the lake is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum LakeAddress {
+    /// `file:DIR`
+    File(PathBuf),
+    /// `s3://bucket/prefix`
+    S3 {
+        /// The bucket.
+        bucket: String,
+        /// Before every key; may be empty.
+        prefix: String,
+    },
+}
+
+/// Where the warehouse is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum WarehouseAddress {
+    /// `duckdb:FILE`
+    DuckDb(PathBuf),
+    /// `postgres://…`; holds a password.
+    Postgres(Secret),
+}
+
+/// A part of the program, for what it needs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Need {
+    /// Webhook secrets and the public listener.
+    Receiving,
+    /// The queue's address.
+    Queue,
+    /// The lake's address.
+    Lake,
+    /// The warehouse's address.
+    Warehouse,
+}
+
+/// Who asks, and so what may be missing.
+#[derive(Debug, Clone)]
+pub struct Purpose {
+    /// What must be there.
+    pub needs: Vec<Need>,
+    /// `up` puts missing addresses below this folder; elsewhere a missing address is a fault.
+    pub data: Option<PathBuf>,
+    /// The demo makes its own secret and listens on loopback only.
+    pub is_demo: bool,
+}
+
+/// Everything, parsed.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// Newest first.
+    pub webhook_secrets: Vec<Secret>,
+    /// Whose headers count.
+    pub signature_products: Vec<Product>,
+    /// Public listener.
+    pub listen: SocketAddr,
+    /// Operators' listener.
+    pub ops_listen: Option<SocketAddr>,
+    /// Bearer token of the admin API.
+    pub ops_token: Option<Secret>,
+    /// The queue.
+    pub queue: Option<QueueAddress>,
+    /// The queue's dead-letter queue; `None`: from its redrive policy.
+    pub dead_letters: Option<String>,
+    /// The lake.
+    pub lake: Option<LakeAddress>,
+    /// The warehouse.
+    pub warehouse: Option<WarehouseAddress>,
+    /// How long an event waits for company.
+    pub batch_age: Duration,
+    /// Uncompressed bytes of one object.
+    pub batch_bytes: usize,
+    /// Events of one object.
+    pub batch_events: usize,
+    /// How long a message stays hidden when its holder dies.
+    pub batch_lease: Duration,
+    /// What objects are compressed with.
+    pub lake_compression: Compression,
+    /// How often to load.
+    pub load_interval: Duration,
+    /// Upgrade the schema at start.
+    pub migrate: bool,
+    /// How long to go on receiving after SIGTERM.
+    pub drain_delay: Duration,
+    /// Open connections.
+    pub connections_max: usize,
+    /// Requests at work.
+    pub requests_max: usize,
+}
+
+/// All that is wrong, each with how to mend it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Faults(pub Vec<String>);
+
+impl std::fmt::Display for Faults {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        for (index, fault) in self.0.iter().enumerate() {
+            if index > 0 {
+                writeln!(f)?;
+            }
+            write!(f, "- {fault}")?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for Faults {}
+
+/// Where values come from, so that tests need no environment.
+pub struct Given<'a> {
+    /// By setting name.
+    pub flags: BTreeMap<String, String>,
+    /// Looks up an environment variable.
+    pub env: &'a dyn Fn(&str) -> Option<String>,
+    /// All names in the environment, to notice misspelt ones.
+    pub env_names: Vec<String>,
+    /// Text of `waybill.toml` and its name, if there is one.
+    pub file: Option<(String, String)>,
+}
+
+impl Settings {
+    /// Gathers, parses and checks everything; all faults at once.
+    pub fn gather(given: &Given<'_>, purpose: &Purpose) -> Result<Settings, Faults> {
+        let mut faults = Vec::new();
+        let values = table::values(given, &mut faults);
+        let settings = parse::parse(&values, purpose, &mut faults);
+        match settings {
+            Some(settings) if faults.is_empty() => Ok(settings),
+            _ => Err(Faults(faults)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn gather(env: &[(&str, &str)], file: Option<&str>, purpose: &Purpose) -> Result<Settings, Faults> {
+        let lookup =
+            |name: &str| env.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned());
+        let given = Given {
+            flags: BTreeMap::new(),
+            env: &lookup,
+            env_names: env.iter().map(|(key, _)| (*key).to_owned()).collect(),
+            file: file.map(|text| ("waybill.toml".to_owned(), text.to_owned())),
+        };
+        Settings::gather(&given, purpose)
+    }
+
+    fn up() -> Purpose {
+        Purpose {
+            needs: vec![Need::Receiving, Need::Queue, Need::Lake, Need::Warehouse],
+            data: Some("waybill-data".into()),
+            is_demo: false,
+        }
+    }
+
+    const SECRET: (&str, &str) = ("WAYBILL_WEBHOOK_SECRETS", "0123456789abcdef0123456789abcdef");
+
+    #[test]
+    fn up_needs_a_secret_and_nothing_else() {
+        let settings = gather(&[SECRET], None, &up()).expect("enough");
+
+        assert_eq!(settings.queue, Some(QueueAddress::File("waybill-data/queue".into())));
+        assert_eq!(
+            settings.warehouse,
+            Some(WarehouseAddress::DuckDb("waybill-data/warehouse.duckdb".into()))
+        );
+        assert_eq!(settings.batch_age, Duration::from_secs(5));
+    }
+
+    #[test]
+    fn all_faults_are_named_at_once() {
+        let env = [
+            ("WAYBILL_LISTEN", "nowhere"),
+            ("WAYBILL_QUEUE", "redis://x"),
+            ("WAYBILL_BATCH_AGE", "soon"),
+            ("WAYBILL_BATCH_AEG", "5s"),
+            ("WAYBILL_SIGNATURE_PRODUCTS", "tracking,parcels"),
+        ];
+        let faults = gather(&env, Some("colour = \"red\""), &up()).expect_err("faulty").0.join("\n");
+
+        for name in [
+            "WAYBILL_WEBHOOK_SECRETS",
+            "WAYBILL_LISTEN",
+            "WAYBILL_QUEUE",
+            "WAYBILL_BATCH_AGE",
+            "WAYBILL_BATCH_AEG",
+            "WAYBILL_SIGNATURE_PRODUCTS",
+            "colour",
+        ] {
+            assert!(faults.contains(name), "{name} is not named in:\n{faults}");
+        }
+    }
+
+    #[test]
+    fn outside_up_a_missing_address_is_a_fault() {
+        let purpose = Purpose { needs: vec![Need::Queue, Need::Lake], data: None, is_demo: false };
+        let faults = gather(&[], None, &purpose).expect_err("faulty").0;
+
+        assert_eq!(faults.len(), 2);
+        assert!(faults[0].contains("WAYBILL_QUEUE") && faults[1].contains("WAYBILL_LAKE"), "{faults:?}");
+    }
+
+    #[test]
+    fn environment_wins_over_the_file_and_flags_over_both() {
+        let file = Some("load_interval = \"9s\"\nbatch_age = \"9s\"\nlisten = \"127.0.0.1:9\"");
+        let env = [SECRET, ("WAYBILL_BATCH_AGE", "7s"), ("WAYBILL_LISTEN", "127.0.0.1:7")];
+        let lookup =
+            |name: &str| env.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned());
+        let given = Given {
+            flags: BTreeMap::from([("listen".to_owned(), "127.0.0.1:1".to_owned())]),
+            env: &lookup,
+            env_names: Vec::new(),
+            file: file.map(|text| ("waybill.toml".to_owned(), text.to_owned())),
+        };
+        let settings = Settings::gather(&given, &up()).expect("good");
+
+        assert_eq!(settings.load_interval, Duration::from_secs(9));
+        assert_eq!(settings.batch_age, Duration::from_secs(7));
+        assert_eq!(settings.listen.port(), 1);
+    }
+
+    #[test]
+    fn a_public_ops_listener_needs_a_token() {
+        let faults =
+            gather(&[SECRET, ("WAYBILL_OPS_LISTEN", "0.0.0.0:8081")], None, &up()).expect_err("open").0;
+
+        assert!(faults[0].contains("WAYBILL_OPS_TOKEN"), "{faults:?}");
+    }
+
+    #[test]
+    fn secrets_do_not_show() {
+        let settings =
+            gather(&[SECRET, ("WAYBILL_WAREHOUSE", "postgres://u:hunter2@h/d")], None, &up()).expect("good");
+
+        let shown = format!("{settings:?}");
+        assert!(!shown.contains("0123456789abcdef") && !shown.contains("hunter2"), "{shown}");
+    }
+
+    #[test]
+    fn an_empty_or_short_secret_is_refused() {
+        for secret in ["", " , ", "short"] {
+            let faults = gather(&[("WAYBILL_WEBHOOK_SECRETS", secret)], None, &up()).expect_err("weak").0;
+            assert!(faults[0].contains("WAYBILL_WEBHOOK_SECRETS"), "{faults:?}");
+        }
+    }
+}

@@ -1,0 +1,274 @@
+//! From texts to settings, naming every fault.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::time::Duration;
+
+use crate::aftership::signature::Product;
+
+use super::table::{Default, TABLE, Value};
+use super::{LakeAddress, Need, Purpose, QueueAddress, Secret, Settings, WarehouseAddress};
+
+/// Shortest secret we take; AfterShip's have 32 characters.
+const SECRET_CHARS_MIN: usize = 16;
+/// More secrets than this are no rotation any more.
+const SECRETS_MAX: usize = 8;
+/// Leaves room for landing within a drain of 25 s.
+const DRAIN_DELAY_MAX: Duration = Duration::from_secs(10);
+
+struct Parser<'a> {
+    values: &'a BTreeMap<&'static str, Value>,
+    faults: &'a mut Vec<String>,
+}
+
+/// `None` only together with faults.
+pub(super) fn parse(
+    values: &BTreeMap<&'static str, Value>,
+    purpose: &Purpose,
+    faults: &mut Vec<String>,
+) -> Option<Settings> {
+    let mut parser = Parser { values, faults };
+    let webhook_secrets = parser.webhook_secrets(purpose);
+    let signature_products = parser.read("signature_products", products);
+    let listen = parser.read("listen", listener);
+    let ops_listen = parser.read("ops_listen", |text| match text {
+        "off" => Ok(None),
+        text => listener(text).map(Some),
+    });
+    let ops_token = parser.values.get("ops_token").map(|value| Secret::new(value.text.clone()));
+    if let Some(Some(ops)) = ops_listen
+        && !ops.ip().is_loopback()
+        && ops_token.as_ref().is_none_or(|token| token.expose().len() < SECRET_CHARS_MIN)
+    {
+        parser.faults.push(format!(
+            "WAYBILL_OPS_TOKEN: needed (at least {SECRET_CHARS_MIN} characters) when the ops listener {ops} is not \
+             loopback; or set WAYBILL_OPS_LISTEN=127.0.0.1:8081"
+        ));
+    }
+
+    let queue = parser.address("queue", Need::Queue, purpose, queue_address);
+    let lake = parser.address("lake", Need::Lake, purpose, lake_address);
+    let warehouse = parser.address("warehouse", Need::Warehouse, purpose, warehouse_address);
+    let dead_letters = parser.values.get("dead_letters").map(|value| value.text.clone());
+
+    let batch_age = parser.read("batch_age", |text| within(duration(text)?, 50, 300_000));
+    let batch_bytes = parser.read("batch_bytes", |text| number(text, 1_024, 128 * 1024 * 1024));
+    let batch_events = parser.read("batch_events", |text| number(text, 1, 100_000));
+    let batch_lease = parser.read("batch_lease", |text| within(duration(text)?, 1_000, 43_200_000));
+    let lake_compression = parser
+        .read("lake_compression", |text| text.parse().map_err(|_| "must be zstd, gzip or none".to_owned()));
+    let load_interval = parser.read("load_interval", |text| within(duration(text)?, 50, 86_400_000));
+    let migrate = parser.read("migrate", |text| match text {
+        "on" | "true" => Ok(true),
+        "off" | "false" => Ok(false),
+        _ => Err("must be on or off".to_owned()),
+    });
+    let drain_delay = parser.read("drain_delay", |text| {
+        within(duration(text)?, 0, u64::try_from(DRAIN_DELAY_MAX.as_millis()).unwrap_or(u64::MAX))
+    });
+    let connections_max = parser.read("connections_max", |text| number(text, 1, 1_000_000));
+    let requests_max = parser.read("requests_max", |text| number(text, 1, 100_000));
+
+    Some(Settings {
+        webhook_secrets,
+        signature_products: signature_products?,
+        listen: listen?,
+        ops_listen: ops_listen?,
+        ops_token,
+        queue,
+        dead_letters,
+        lake,
+        warehouse,
+        batch_age: batch_age?,
+        batch_bytes: batch_bytes?,
+        batch_events: batch_events?,
+        batch_lease: batch_lease?,
+        lake_compression: lake_compression?,
+        load_interval: load_interval?,
+        migrate: migrate?,
+        drain_delay: drain_delay?,
+        connections_max: connections_max?,
+        requests_max: requests_max?,
+    })
+}
+
+impl Parser<'_> {
+    /// A setting that has a default.
+    fn read<T>(&mut self, name: &'static str, parse: impl Fn(&str) -> Result<T, String>) -> Option<T> {
+        let default =
+            TABLE.iter().find(|setting| setting.name == name).and_then(|setting| match setting.default {
+                Default::Value(text) => Some(text),
+                Default::UpOnly(_) | Default::None(_) => None,
+            });
+        let (text, origin) = match self.values.get(name) {
+            Some(value) => (value.text.as_str(), value.origin.as_str()),
+            None => (default?, name),
+        };
+        match parse(text) {
+            Ok(parsed) => Some(parsed),
+            Err(fault) => {
+                self.faults.push(format!("{origin}: `{text}` {fault}"));
+                None
+            }
+        }
+    }
+
+    /// An address: given, or below the data folder of `up`, or missing.
+    fn address<T>(
+        &mut self,
+        name: &'static str,
+        need: Need,
+        purpose: &Purpose,
+        parse: impl Fn(&str) -> Result<T, String>,
+    ) -> Option<T> {
+        let setting = TABLE.iter().find(|setting| setting.name == name)?;
+        let below = |data: &Path| match setting.default {
+            Default::UpOnly(text) => Some(text.replace("waybill-data", &data.to_string_lossy())),
+            Default::Value(_) | Default::None(_) => None,
+        };
+        let (text, origin) = match self.values.get(name) {
+            Some(value) => (value.text.clone(), value.origin.clone()),
+            None => match purpose.data.as_deref().and_then(below) {
+                Some(text) => (text, name.to_owned()),
+                None => {
+                    if purpose.needs.contains(&need) {
+                        self.faults.push(format!("{}: missing; set it to {}", setting.env(), setting.help));
+                    }
+                    return None;
+                }
+            },
+        };
+        match parse(&text) {
+            Ok(parsed) => Some(parsed),
+            Err(fault) => {
+                // Not the value itself: a warehouse address may hold a password.
+                self.faults.push(format!("{origin}: {fault}; it takes {}", setting.help));
+                None
+            }
+        }
+    }
+
+    fn webhook_secrets(&mut self, purpose: &Purpose) -> Vec<Secret> {
+        let Some(value) = self.values.get("webhook_secrets") else {
+            if purpose.needs.contains(&Need::Receiving) && !purpose.is_demo {
+                self.faults.push(
+                    "WAYBILL_WEBHOOK_SECRETS: missing; copy the secret from AfterShip's Admin, Settings, Webhooks, \
+                     or name a file that holds it in WAYBILL_WEBHOOK_SECRETS_FILE"
+                        .to_owned(),
+                );
+            }
+            return Vec::new();
+        };
+        let secrets: Vec<Secret> = value
+            .text
+            .split([',', '\n', '\r'])
+            .map(str::trim)
+            .filter(|text| !text.is_empty())
+            .map(Secret::new)
+            .collect();
+        if secrets.is_empty() {
+            self.faults.push(format!("{}: empty; an empty secret would let anybody in", value.origin));
+        } else if secrets.iter().any(|secret| secret.expose().chars().count() < SECRET_CHARS_MIN) {
+            self.faults.push(format!(
+                "{}: a secret is shorter than {SECRET_CHARS_MIN} characters; AfterShip's have 32",
+                value.origin
+            ));
+        } else if secrets.len() > SECRETS_MAX {
+            self.faults.push(format!("{}: more than {SECRETS_MAX} secrets; remove the oldest", value.origin));
+        }
+        secrets
+    }
+}
+
+fn products(text: &str) -> Result<Vec<Product>, String> {
+    let products: Result<Vec<Product>, String> = text
+        .split(',')
+        .map(str::trim)
+        .filter(|word| !word.is_empty())
+        .map(|word| word.parse().map_err(|_| "must list some of tracking, returns, shipping".to_owned()))
+        .collect();
+    match products {
+        Ok(products) if products.is_empty() => {
+            Err("must list some of tracking, returns, shipping".to_owned())
+        }
+        other => other,
+    }
+}
+
+fn listener(text: &str) -> Result<SocketAddr, String> {
+    text.parse().map_err(|_| "must be IP:PORT, such as 127.0.0.1:8080".to_owned())
+}
+
+fn queue_address(text: &str) -> Result<QueueAddress, String> {
+    if let Some(dir) = text.strip_prefix("file:") {
+        return folder(dir).map(|dir| QueueAddress::File(dir.into()));
+    }
+    if text.starts_with("https://") || text.starts_with("http://") {
+        return Ok(QueueAddress::Sqs(text.to_owned()));
+    }
+    Err("is neither a folder nor a queue URL".to_owned())
+}
+
+fn lake_address(text: &str) -> Result<LakeAddress, String> {
+    if let Some(dir) = text.strip_prefix("file:") {
+        return folder(dir).map(|dir| LakeAddress::File(dir.into()));
+    }
+    if let Some(rest) = text.strip_prefix("s3://") {
+        let (bucket, prefix) = rest.split_once('/').unwrap_or((rest, ""));
+        if bucket.is_empty() {
+            return Err("names no bucket".to_owned());
+        }
+        return Ok(LakeAddress::S3 {
+            bucket: bucket.to_owned(),
+            prefix: prefix.trim_matches('/').to_owned(),
+        });
+    }
+    Err("is neither a folder nor a bucket".to_owned())
+}
+
+fn warehouse_address(text: &str) -> Result<WarehouseAddress, String> {
+    if let Some(file) = text.strip_prefix("duckdb:") {
+        return folder(file).map(|file| WarehouseAddress::DuckDb(file.into()));
+    }
+    if text.starts_with("postgres://") || text.starts_with("postgresql://") {
+        return Ok(WarehouseAddress::Postgres(Secret::new(text)));
+    }
+    Err("is neither a DuckDB file nor a PostgreSQL URL".to_owned())
+}
+
+fn folder(text: &str) -> Result<&str, String> {
+    // `file:///data` and `file:data` are both in use.
+    let path = text.strip_prefix("//").unwrap_or(text);
+    if path.is_empty() { Err("names no path".to_owned()) } else { Ok(path) }
+}
+
+/// `250ms`, `5s`, `2m`, `1h`, or a bare number of seconds.
+pub(super) fn duration(text: &str) -> Result<Duration, String> {
+    let wrong = || "must be a duration such as 250ms, 5s, 2m or 1h".to_owned();
+    let split = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
+    let number: f64 = text[..split].parse().map_err(|_| wrong())?;
+    let unit = match text[split..].trim() {
+        "ms" => 0.001,
+        "" | "s" => 1.0,
+        "m" | "min" => 60.0,
+        "h" => 3_600.0,
+        _ => return Err(wrong()),
+    };
+    Duration::try_from_secs_f64(number * unit).map_err(|_| wrong())
+}
+
+fn within(duration: Duration, millis_min: u64, millis_max: u64) -> Result<Duration, String> {
+    let (min, max) = (Duration::from_millis(millis_min), Duration::from_millis(millis_max));
+    if duration < min || duration > max {
+        return Err(format!("must lie between {min:?} and {max:?}"));
+    }
+    Ok(duration)
+}
+
+fn number(text: &str, min: usize, max: usize) -> Result<usize, String> {
+    match text.parse() {
+        Ok(number) if (min..=max).contains(&number) => Ok(number),
+        _ => Err(format!("must be a whole number from {min} to {max}")),
+    }
+}

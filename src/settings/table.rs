@@ -1,0 +1,224 @@
+//! The one table of settings, and where their values come from.
+
+use std::collections::BTreeMap;
+
+use super::Given;
+
+/// What stands when nothing is given.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Default {
+    /// This value.
+    Value(&'static str),
+    /// This value, but only for `waybill up`; elsewhere it must be given.
+    UpOnly(&'static str),
+    /// Nothing; the text says what that means.
+    None(&'static str),
+}
+
+/// One setting.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Setting {
+    /// Key in `waybill.toml`; environment and flag follow from it.
+    pub name: &'static str,
+    /// Meaning, unit and example.
+    pub help: &'static str,
+    /// Without it.
+    pub default: Default,
+    /// A secret: no flag (others see the command line), and `…_FILE` names a file that holds it.
+    pub is_secret: bool,
+}
+
+impl Setting {
+    /// `WAYBILL_…`
+    pub fn env(&self) -> String {
+        format!("WAYBILL_{}", self.name.to_uppercase())
+    }
+
+    /// `--…`, without the dashes in front.
+    pub fn flag(&self) -> String {
+        self.name.replace('_', "-")
+    }
+}
+
+const fn plain(name: &'static str, default: Default, help: &'static str) -> Setting {
+    Setting { name, help, default, is_secret: false }
+}
+
+const fn secret(name: &'static str, default: Default, help: &'static str) -> Setting {
+    Setting { name, help, default, is_secret: true }
+}
+
+/// Every setting there is.
+pub const TABLE: &[Setting] = &[
+    secret(
+        "webhook_secrets",
+        Default::None("refuses to start"),
+        "webhook secrets of AfterShip, comma or line separated, newest first, each at least 16 characters",
+    ),
+    plain(
+        "signature_products",
+        Default::Value("tracking"),
+        "which AfterShip products' signature headers count: tracking, returns, shipping",
+    ),
+    plain(
+        "listen",
+        Default::Value("0.0.0.0:8080"),
+        "public listener, webhooks only; port 0 takes a free one",
+    ),
+    plain("ops_listen", Default::Value("127.0.0.1:8081"), "operators' listener: health, metrics; or `off`"),
+    secret(
+        "ops_token",
+        Default::None("none; required when the ops listener is not loopback"),
+        "bearer token of the admin API; health and metrics never need it",
+    ),
+    plain("queue", Default::UpOnly("file:waybill-data/queue"), "`file:DIR`, or an SQS queue URL"),
+    plain(
+        "dead_letters",
+        Default::None("from the queue's redrive policy"),
+        "URL of the SQS dead-letter queue that batch empties into the lake; or `off`",
+    ),
+    plain("lake", Default::UpOnly("file:waybill-data/lake"), "`file:DIR`, or `s3://bucket/prefix`"),
+    plain(
+        "warehouse",
+        Default::UpOnly("duckdb:waybill-data/warehouse.duckdb"),
+        "`duckdb:FILE`, or `postgres://user:password@host/database?sslmode=verify-full&sslrootcert=FILE`",
+    ),
+    plain("batch_age", Default::Value("5s"), "how long an event waits for company before it lands"),
+    plain("batch_bytes", Default::Value("16777216"), "uncompressed bytes after which an object is written"),
+    plain("batch_events", Default::Value("10000"), "events after which an object is written"),
+    plain(
+        "batch_lease",
+        Default::Value("30s"),
+        "how long a message stays hidden when its holder dies; renewed while it lives",
+    ),
+    plain("lake_compression", Default::Value("zstd"), "what objects are compressed with: zstd, gzip, none"),
+    plain("load_interval", Default::Value("5s"), "how often to load what has landed"),
+    plain("migrate", Default::Value("on"), "upgrade the warehouse's schema at start: on, off"),
+    plain(
+        "drain_delay",
+        Default::Value("3s"),
+        "how long to go on receiving after SIGTERM, until load balancers have noticed; at most 10s",
+    ),
+    plain("connections_max", Default::Value("4096"), "open connections; also kept below the open-file limit"),
+    plain("requests_max", Default::Value("2048"), "requests at work; more are answered 503 at once"),
+];
+
+/// Where one value came from, to name it in a fault.
+#[derive(Debug, Clone)]
+pub(super) struct Value {
+    pub(super) text: String,
+    pub(super) origin: String,
+}
+
+/// Gathers the texts, by precedence. Names that nobody knows are faults.
+pub(super) fn values(given: &Given<'_>, faults: &mut Vec<String>) -> BTreeMap<&'static str, Value> {
+    let file = read_file(given, faults);
+    unknown_names(given, faults);
+    let mut values = BTreeMap::new();
+    for setting in TABLE {
+        let env = setting.env();
+        let from_flag =
+            given.flags.get(setting.name).map(|text| (text.clone(), format!("--{}", setting.flag())));
+        let from_env = (given.env)(&env).map(|text| (text, env.clone()));
+        let from_secret_file = || {
+            let name = format!("{env}_FILE");
+            let path = setting.is_secret.then(|| (given.env)(&name)).flatten()?;
+            match std::fs::read_to_string(&path) {
+                Ok(text) => Some((text, name)),
+                Err(error) => {
+                    faults.push(format!("{name}: cannot read {path}: {error}"));
+                    None
+                }
+            }
+        };
+        let from_file = file.get(setting.name).map(|text| (text.clone(), setting.name.to_owned()));
+        let found = from_flag.or(from_env).or_else(from_secret_file).or(from_file);
+        if let Some((text, origin)) = found {
+            values.insert(setting.name, Value { text: text.trim().to_owned(), origin });
+        }
+    }
+    values
+}
+
+fn read_file(given: &Given<'_>, faults: &mut Vec<String>) -> BTreeMap<String, String> {
+    let Some((name, text)) = &given.file else { return BTreeMap::new() };
+    let table: toml::Table = match text.parse() {
+        Ok(table) => table,
+        Err(error) => {
+            faults.push(format!("{name}: not TOML: {error}"));
+            return BTreeMap::new();
+        }
+    };
+    let mut values = BTreeMap::new();
+    for (key, value) in table {
+        if !TABLE.iter().any(|setting| setting.name == key) {
+            faults.push(format!(
+                "{name}: no setting is called {key}{}",
+                suggestion(&key, |setting| setting.name.to_owned())
+            ));
+            continue;
+        }
+        let text = match value {
+            toml::Value::String(text) => text,
+            toml::Value::Integer(number) => number.to_string(),
+            toml::Value::Boolean(true) => "on".to_owned(),
+            toml::Value::Boolean(false) => "off".to_owned(),
+            toml::Value::Array(items) => {
+                items.iter().filter_map(|item| item.as_str()).collect::<Vec<_>>().join(",")
+            }
+            _ => {
+                faults.push(format!("{name}: {key} must be a string"));
+                continue;
+            }
+        };
+        values.insert(key, text);
+    }
+    values
+}
+
+/// Environment names that begin like ours and are none.
+fn unknown_names(given: &Given<'_>, faults: &mut Vec<String>) {
+    // Not settings, but ours all the same.
+    const OTHERS: &[&str] = &["WAYBILL_LOG", "WAYBILL_CONFIG"];
+    for name in &given.env_names {
+        // Tests and deployments may have names of their own.
+        if !name.starts_with("WAYBILL_")
+            || name.starts_with("WAYBILL_TEST_")
+            || OTHERS.contains(&name.as_str())
+        {
+            continue;
+        }
+        let is_known = TABLE.iter().any(|setting| {
+            *name == setting.env() || (setting.is_secret && *name == format!("{}_FILE", setting.env()))
+        });
+        if !is_known {
+            faults.push(format!("{name}: no setting is called so{}", suggestion(name, Setting::env)));
+        }
+    }
+}
+
+fn suggestion(name: &str, of: impl Fn(&Setting) -> String) -> String {
+    TABLE
+        .iter()
+        .map(of)
+        .map(|known| (distance(name, &known), known))
+        .min()
+        .filter(|(distance, _)| *distance <= 3)
+        .map_or_else(String::new, |(_, known)| format!("; did you mean {known}?"))
+}
+
+/// Edits from one word to another.
+fn distance(a: &str, b: &str) -> usize {
+    let b: Vec<char> = b.chars().collect();
+    let mut row: Vec<usize> = (0..=b.len()).collect();
+    for (i, from) in a.chars().enumerate() {
+        let mut diagonal = row[0];
+        row[0] = i + 1;
+        for (j, to) in b.iter().enumerate() {
+            let cost = diagonal + usize::from(from != *to);
+            diagonal = row[j + 1];
+            row[j + 1] = cost.min(diagonal + 1).min(row[j] + 1);
+        }
+    }
+    row[b.len()]
+}

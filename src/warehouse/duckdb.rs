@@ -1,0 +1,301 @@
+//! The warehouse in a DuckDB file.
+//!
+//! DuckDB lets one process open a file for writing. So the file is open only while this process loads or answers,
+//! and other programs can have it in between. Loads and queries of this process share one open instance. Nothing
+//! else here touches the file: any other open and close of it in this process would silently drop DuckDB's lock, so
+//! a lock file of ours stands beside it, and the file itself is only ever looked at from outside (`stat`).
+//!
+//! No primary keys and no indexes: see `docs/decisions`. The merge keeps rows unique.
+
+mod answer;
+mod open;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use duckdb::types::{TimeUnit, ToSqlOutput, ValueRef};
+use duckdb::{Connection, ToSql, appender_params_from_iter};
+use jiff::Timestamp;
+
+use super::plan::{self, Cell, STAGES, Stage};
+use super::rows::{FileOutcome, LoadSet};
+use super::{Answer, SCHEMA_VERSION, SchemaState, Warehouse, WarehouseError};
+
+use open::{File, Session};
+
+const SCHEMA: &str = include_str!("sql/schema/duckdb.sql");
+
+/// How a file is used.
+#[derive(Debug, Clone)]
+pub struct DuckDbOptions {
+    /// How long another holder of the file is waited for.
+    pub busy_max: Duration,
+    /// Threads of the engine.
+    pub threads: usize,
+    /// Memory of the engine, in DuckDB's words, such as `2GB`.
+    pub memory: String,
+}
+
+impl Default for DuckDbOptions {
+    fn default() -> Self {
+        let threads = std::thread::available_parallelism().map_or(2, usize::from);
+        DuckDbOptions { busy_max: Duration::from_secs(60), threads, memory: "2GB".to_owned() }
+    }
+}
+
+/// The warehouse in a file.
+#[derive(Debug, Clone)]
+pub struct DuckDbWarehouse {
+    file: Arc<File>,
+}
+
+impl DuckDbWarehouse {
+    /// Uses this file. It is not opened yet, nor made.
+    pub fn open(path: PathBuf, options: DuckDbOptions) -> Result<DuckDbWarehouse, WarehouseError> {
+        if path.is_dir() {
+            return Err(WarehouseError::Refused(format!(
+                "{} is a folder, not a DuckDB file",
+                path.display()
+            )));
+        }
+        Ok(DuckDbWarehouse { file: Arc::new(File::new(path, options)) })
+    }
+
+    /// Size of the file in bytes; 0 before there is one.
+    pub fn file_bytes(&self) -> u64 {
+        std::fs::metadata(self.file.path()).map_or(0, |meta| meta.len())
+    }
+
+    async fn blocking<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Arc<File>) -> Result<T, WarehouseError> + Send + 'static,
+    ) -> Result<T, WarehouseError> {
+        let file = Arc::clone(&self.file);
+        tokio::task::spawn_blocking(move || work(&file)).await.unwrap_or_else(|_| {
+            Err(WarehouseError::Unavailable("the warehouse's worker was interrupted".into()))
+        })
+    }
+}
+
+#[async_trait]
+impl Warehouse for DuckDbWarehouse {
+    async fn migrate(&self) -> Result<i32, WarehouseError> {
+        self.blocking(|file| migrate(&File::session(file)?)).await
+    }
+
+    async fn schema_state(&self) -> Result<SchemaState, WarehouseError> {
+        self.blocking(|file| {
+            if !file.path().exists() {
+                return Ok(SchemaState::Missing);
+            }
+            Ok(match version(File::session(file)?.connection())? {
+                0 => SchemaState::Missing,
+                found if found < SCHEMA_VERSION => SchemaState::Old(found),
+                SCHEMA_VERSION => SchemaState::Current,
+                found => SchemaState::Newer(found),
+            })
+        })
+        .await
+    }
+
+    async fn unloaded(&self, files: Vec<String>) -> Result<Vec<String>, WarehouseError> {
+        if files.is_empty() {
+            return Ok(files);
+        }
+        self.blocking(|file| unloaded(&File::session(file)?, files)).await
+    }
+
+    async fn landed_until(&self) -> Result<Option<Timestamp>, WarehouseError> {
+        self.blocking(|file| {
+            let session = File::session(file)?;
+            let micros: Option<i64> = session
+                .connection()
+                .query_row("select epoch_us(max(landed_at)) from raw.loaded_file", [], |row| row.get(0))
+                .map_err(|error| failed("read the ledger", &error))?;
+            Ok(micros.and_then(|micros| Timestamp::from_microsecond(micros).ok()))
+        })
+        .await
+    }
+
+    async fn load(&self, set: LoadSet) -> Result<Vec<FileOutcome>, WarehouseError> {
+        self.blocking(move |file| load(&File::session(file)?, &set)).await
+    }
+
+    async fn query(&self, sql: &str) -> Result<Answer, WarehouseError> {
+        let sql = sql.to_owned();
+        self.blocking(move |file| {
+            if !file.path().exists() {
+                return Err(WarehouseError::Refused(format!(
+                    "there is no warehouse at {} yet: start waybill, or run `waybill migrate`",
+                    file.path().display()
+                )));
+            }
+            answer::query(File::session(file)?.connection(), &sql)
+        })
+        .await
+    }
+
+    async fn probe(&self) -> Result<(), WarehouseError> {
+        self.blocking(|file| File::session(file).map(|_| ())).await
+    }
+
+    fn kind(&self) -> &'static str {
+        "duckdb"
+    }
+}
+
+/// 0 when there is no schema of ours.
+fn version(connection: &Connection) -> Result<i32, WarehouseError> {
+    let is_there: bool = connection
+        .query_row(
+            "select count(*) > 0 from information_schema.tables where table_schema = 'raw' and table_name = 'schema_version'",
+            [],
+            |row| row.get(0),
+        )
+        .map_err(|error| failed("read the schema's version", &error))?;
+    if !is_there {
+        return Ok(0);
+    }
+    connection
+        .query_row("select coalesce(max(version), 0) from raw.schema_version", [], |row| row.get(0))
+        .map_err(|error| failed("read the schema's version", &error))
+}
+
+fn migrate(session: &Session) -> Result<i32, WarehouseError> {
+    let connection = session.connection();
+    // Writers of one process may meet here; those of others wait for our lock file.
+    let _turn = session.write_turn();
+    let found = version(connection)?;
+    if found > SCHEMA_VERSION {
+        return Err(WarehouseError::Refused(format!(
+            "the schema is at version {found}, newer than this program's {SCHEMA_VERSION}: use a newer waybill"
+        )));
+    }
+    if found < SCHEMA_VERSION {
+        let script = format!(
+            "begin; {SCHEMA}; insert into raw.schema_version values ({SCHEMA_VERSION}, now()); commit;"
+        );
+        in_transaction(connection, |connection| connection.execute_batch(&script))
+            .map_err(|error| failed("make the schema", &error))?;
+    }
+    Ok(found)
+}
+
+/// Runs a script or closure that begins a transaction; rolls back if it fails.
+fn in_transaction<T>(
+    connection: &Connection,
+    work: impl FnOnce(&Connection) -> duckdb::Result<T>,
+) -> duckdb::Result<T> {
+    work(connection).inspect_err(|_| {
+        // Fails only when no transaction is open any more, which is as good.
+        let _ = connection.execute_batch("rollback");
+    })
+}
+
+fn unloaded(session: &Session, files: Vec<String>) -> Result<Vec<String>, WarehouseError> {
+    let read = || -> duckdb::Result<std::collections::HashSet<String>> {
+        let connection = session.connection();
+        connection.execute_batch("create or replace temp table wanted_file (file text)")?;
+        let mut appender = connection.appender_to_catalog_and_db("wanted_file", "temp", "main")?;
+        for file in &files {
+            appender.append_row([file])?;
+        }
+        appender.flush()?;
+        drop(appender);
+        let mut statement = connection
+            .prepare("select l.file from raw.loaded_file l join wanted_file w on w.file = l.file")?;
+        statement.query_map([], |row| row.get(0))?.collect()
+    };
+    let known = read().map_err(|error| failed("read the ledger", &error))?;
+    Ok(files.into_iter().filter(|file| !known.contains(file)).collect())
+}
+
+fn load(session: &Session, set: &LoadSet) -> Result<Vec<FileOutcome>, WarehouseError> {
+    let connection = session.connection();
+    let _turn = session.write_turn();
+    let merge = |connection: &Connection| -> duckdb::Result<Vec<FileOutcome>> {
+        connection.execute_batch("begin")?;
+        for stage in STAGES {
+            connection.execute_batch(&stage.ddl("text"))?;
+        }
+        append(connection, set)?;
+        for statement in plan::merge_statements() {
+            connection.execute_batch(&statement)?;
+        }
+        let outcomes = {
+            let mut statement = connection.prepare(plan::OUTCOMES)?;
+            let rows = statement.query_map([], |row| {
+                Ok(FileOutcome {
+                    file: row.get(0)?,
+                    status: row.get(1)?,
+                    lines: row.get(2)?,
+                    inserted: row.get(3)?,
+                    updated: row.get(4)?,
+                    unchanged: row.get(5)?,
+                    duplicate: row.get(6)?,
+                    conflict: row.get(7)?,
+                    waiting: row.get(8)?,
+                    rejected: row.get(9)?,
+                })
+            })?;
+            rows.collect::<duckdb::Result<Vec<_>>>()?
+        };
+        connection.execute_batch("commit")?;
+        Ok(outcomes)
+    };
+    // The session ends with the load, and its temporary tables with it.
+    in_transaction(connection, merge).map_err(|error| failed("load", &error))
+}
+
+fn append(connection: &Connection, set: &LoadSet) -> duckdb::Result<()> {
+    let mut current: Option<(&'static Stage, duckdb::Appender<'_>)> = None;
+    plan::stage_rows(set, |stage, cells| {
+        if current.as_ref().is_none_or(|(known, _)| known.table != stage.table) {
+            if let Some((_, mut appender)) = current.take() {
+                appender.flush()?;
+            }
+            current = Some((stage, connection.appender_to_catalog_and_db(stage.table, "temp", "main")?));
+        }
+        match &mut current {
+            Some((_, appender)) => appender.append_row(appender_params_from_iter(cells.iter().map(Bound))),
+            None => Ok(()),
+        }
+    })?;
+    if let Some((_, mut appender)) = current {
+        appender.flush()?;
+    }
+    Ok(())
+}
+
+/// A cell as DuckDB's appender takes it.
+struct Bound<'a>(&'a Cell<'a>);
+
+impl ToSql for Bound<'_> {
+    fn to_sql(&self) -> duckdb::Result<ToSqlOutput<'_>> {
+        Ok(ToSqlOutput::Borrowed(match self.0 {
+            Cell::Null => ValueRef::Null,
+            Cell::Text(text) => ValueRef::Text(text.as_bytes()),
+            Cell::Int(value) => ValueRef::BigInt(*value),
+            Cell::Bool(value) => ValueRef::Boolean(*value),
+            Cell::Instant(value) => ValueRef::Timestamp(TimeUnit::Microsecond, value.as_microsecond()),
+            Cell::Day(value) => ValueRef::Date32(days_since_epoch(*value)),
+        }))
+    }
+}
+
+fn days_since_epoch(day: jiff::civil::Date) -> i32 {
+    let epoch = jiff::civil::date(1970, 1, 1);
+    day.since(epoch).map_or(0, |span| span.get_days())
+}
+
+/// Tells what may heal from what will not.
+fn failed(what: &str, error: &duckdb::Error) -> WarehouseError {
+    let text = format!("cannot {what}: {error}");
+    let is_passing =
+        ["IO Error", "Out of Memory", "No space left", "Could not set lock", "Conflict", "INTERRUPT"]
+            .iter()
+            .any(|word| text.contains(word));
+    if is_passing { WarehouseError::Unavailable(text) } else { WarehouseError::Refused(text) }
+}

@@ -1,0 +1,106 @@
+//! The third place: the tables people query.
+//!
+//! The promise, held by one contract suite (`tests/contracts/warehouse.rs`) for every backend:
+//! - [`Warehouse::load`] merges events and facts and writes the ledger in **one transaction**; a file that is in
+//!   the ledger already is skipped, so a load can be repeated after any crash or lost answer.
+//! - Any order, repetition and split of the same events gives the same tables.
+//! - Two loaders at once: one works, the other waits.
+
+pub mod duckdb;
+mod plan;
+pub mod postgres;
+pub mod rows;
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+use jiff::civil::Date;
+
+use rows::{FileOutcome, LoadSet};
+
+/// Version of the schema this binary writes.
+pub const SCHEMA_VERSION: i32 = 1;
+
+/// Why a warehouse call failed.
+#[derive(Debug, thiserror::Error)]
+pub enum WarehouseError {
+    /// May heal: the network, a restart, a file that somebody else holds (the message names the holder).
+    #[error("warehouse unavailable: {0}")]
+    Unavailable(String),
+    /// Will not heal by itself: wrong address, no permission, a schema that is too old or too new.
+    #[error("warehouse refused: {0}")]
+    Refused(String),
+    /// The statement is wrong, is not a single read-only statement, or failed.
+    #[error("query failed: {0}")]
+    Query(String),
+}
+
+/// How the schema in the warehouse relates to this binary.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SchemaState {
+    /// No schema of ours yet.
+    Missing,
+    /// Older than this binary: `waybill migrate` brings it up.
+    Old(i32),
+    /// What this binary writes.
+    Current,
+    /// Written by a newer binary.
+    Newer(i32),
+}
+
+/// One value of a query's answer.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Cell {
+    /// SQL null.
+    Null,
+    /// Boolean.
+    Bool(bool),
+    /// Integer of up to 64 bits.
+    Int(i64),
+    /// Larger integer, or decimal, as written by the engine.
+    Exact(String),
+    /// Floating point.
+    Float(f64),
+    /// Text, and everything that has no better form here.
+    Text(String),
+    /// Instant (`timestamptz`).
+    Instant(Timestamp),
+    /// Day.
+    Day(Date),
+}
+
+/// A query's answer, whole.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Answer {
+    /// Column names.
+    pub columns: Vec<String>,
+    /// Rows, each as long as `columns`.
+    pub rows: Vec<Vec<Cell>>,
+}
+
+/// Tables that people query, filled exactly once.
+#[async_trait]
+pub trait Warehouse: Send + Sync + 'static {
+    /// Creates or upgrades the schema under a lock. Returns the version found before (0: none).
+    async fn migrate(&self) -> Result<i32, WarehouseError>;
+
+    /// Reads the schema's version, changing nothing.
+    async fn schema_state(&self) -> Result<SchemaState, WarehouseError>;
+
+    /// Those of `files` that the ledger lacks, in the same order.
+    async fn unloaded(&self, files: Vec<String>) -> Result<Vec<String>, WarehouseError>;
+
+    /// The greatest `landed_at` in the ledger.
+    async fn landed_until(&self) -> Result<Option<Timestamp>, WarehouseError>;
+
+    /// Loads everything in `set` in one transaction. One outcome per file that was not in the ledger yet.
+    async fn load(&self, set: LoadSet) -> Result<Vec<FileOutcome>, WarehouseError>;
+
+    /// Runs one read-only statement.
+    async fn query(&self, sql: &str) -> Result<Answer, WarehouseError>;
+
+    /// Checks that the place can be reached, changing nothing.
+    async fn probe(&self) -> Result<(), WarehouseError>;
+
+    /// What operators call it: `duckdb` or `postgres`.
+    fn kind(&self) -> &'static str;
+}

@@ -1,0 +1,241 @@
+//! The warehouse in PostgreSQL (12 or newer).
+//!
+//! A load is one transaction under an advisory lock: stage tables filled by COPY, the shared merge, the ledger.
+//! Rows are kept unique by keys too. `sslmode` and `sslrootcert` of the address mean what they mean to libpq.
+
+mod answer;
+mod copy;
+mod tls;
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+use tokio::sync::{Mutex, MutexGuard};
+use tokio_postgres::{Client, Config, Row};
+
+use super::plan::{self, STAGES};
+use super::rows::{FileOutcome, LoadSet};
+use super::{Answer, SCHEMA_VERSION, SchemaState, Warehouse, WarehouseError};
+
+const SCHEMA: &str = include_str!("sql/schema/postgres.sql");
+
+/// Byte order, as in Rust and in DuckDB, whatever the database's own collation is.
+const TEXT: &str = "text collate \"C\"";
+
+/// Everybody who migrates or loads takes this lock; the number means nothing.
+const LOCK: i64 = 0x5741_5942_494c_4c31;
+
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+/// A statement of a load may take this long; a query of people too.
+const STATEMENT_TIMEOUT: &str = "10min";
+
+/// The warehouse in a PostgreSQL database.
+pub struct PostgresWarehouse {
+    config: Config,
+    tls: tls::Tls,
+    /// Loads and ledger.
+    writer: Mutex<Option<Client>>,
+    /// Queries, which may come while a load runs.
+    reader: Mutex<Option<Client>>,
+}
+
+impl PostgresWarehouse {
+    /// Uses the database at `url` (`postgres://user:password@host:port/database?sslmode=…&sslrootcert=…`).
+    /// Nothing is connected yet.
+    pub fn open(url: &str) -> Result<PostgresWarehouse, WarehouseError> {
+        let (url, tls) = tls::split(url)?;
+        // The cause could quote the address, and the address may hold a password.
+        let mut config: Config = url
+            .parse()
+            .map_err(|_| WarehouseError::Refused("the PostgreSQL address cannot be read".into()))?;
+        config
+            .ssl_mode(tls.negotiation())
+            .connect_timeout(CONNECT_TIMEOUT)
+            .keepalives(true)
+            .keepalives_idle(Duration::from_secs(30))
+            .tcp_user_timeout(Duration::from_secs(60))
+            .application_name("waybill")
+            .options(format!(
+                "-c timezone=UTC -c statement_timeout={STATEMENT_TIMEOUT} -c client_min_messages=warning"
+            ));
+        Ok(PostgresWarehouse { config, tls, writer: Mutex::default(), reader: Mutex::default() })
+    }
+
+    /// A live connection in its slot.
+    async fn client<'a>(
+        &self,
+        slot: &'a Mutex<Option<Client>>,
+    ) -> Result<MutexGuard<'a, Option<Client>>, WarehouseError> {
+        let mut slot = slot.lock().await;
+        if slot.as_ref().is_none_or(Client::is_closed) {
+            *slot = Some(self.connect().await?);
+        }
+        Ok(slot)
+    }
+
+    async fn connect(&self) -> Result<Client, WarehouseError> {
+        let connector = self.tls.connector()?;
+        let (client, connection) =
+            self.config.connect(connector).await.map_err(|error| failed("connect to PostgreSQL", &error))?;
+        tokio::spawn(async move {
+            // Its end is seen by the client's next call.
+            let _ = connection.await;
+        });
+        Ok(client)
+    }
+}
+
+#[async_trait]
+impl Warehouse for PostgresWarehouse {
+    async fn migrate(&self) -> Result<i32, WarehouseError> {
+        let mut slot = self.client(&self.writer).await?;
+        let client = live(&mut slot)?;
+        let run = async {
+            let transaction = client.transaction().await?;
+            transaction.execute("select pg_advisory_xact_lock($1)", &[&LOCK]).await?;
+            let found = version(&transaction).await?;
+            if found < SCHEMA_VERSION {
+                transaction.batch_execute(SCHEMA).await?;
+                let note = "insert into raw.schema_version (version, applied_at) values ($1, now())";
+                transaction.execute(note, &[&SCHEMA_VERSION]).await?;
+            }
+            transaction.commit().await?;
+            Ok::<i32, tokio_postgres::Error>(found)
+        };
+        let found = run.await.map_err(|error| failed("bring the schema up to date", &error))?;
+        if found > SCHEMA_VERSION {
+            return Err(WarehouseError::Refused(format!(
+                "the schema is at version {found}, newer than this program's {SCHEMA_VERSION}: use a newer waybill"
+            )));
+        }
+        Ok(found)
+    }
+
+    async fn schema_state(&self) -> Result<SchemaState, WarehouseError> {
+        let mut slot = self.client(&self.reader).await?;
+        let found =
+            version(live(&mut slot)?).await.map_err(|error| failed("read the schema's version", &error))?;
+        Ok(match found {
+            0 => SchemaState::Missing,
+            found if found < SCHEMA_VERSION => SchemaState::Old(found),
+            SCHEMA_VERSION => SchemaState::Current,
+            found => SchemaState::Newer(found),
+        })
+    }
+
+    async fn unloaded(&self, files: Vec<String>) -> Result<Vec<String>, WarehouseError> {
+        let mut slot = self.client(&self.writer).await?;
+        let rows = live(&mut slot)?
+            .query("select file from raw.loaded_file where file = any ($1)", &[&files])
+            .await
+            .map_err(|error| failed("read the ledger", &error))?;
+        let known: std::collections::HashSet<String> = rows.iter().map(|row| row.get(0)).collect();
+        Ok(files.into_iter().filter(|file| !known.contains(file)).collect())
+    }
+
+    async fn landed_until(&self) -> Result<Option<Timestamp>, WarehouseError> {
+        let mut slot = self.client(&self.writer).await?;
+        let row = live(&mut slot)?
+            .query_one(
+                "select cast(extract(epoch from max(landed_at)) * 1000000 as bigint) from raw.loaded_file",
+                &[],
+            )
+            .await
+            .map_err(|error| failed("read the ledger", &error))?;
+        let micros: Option<i64> = row.get(0);
+        Ok(micros.and_then(|micros| Timestamp::from_microsecond(micros).ok()))
+    }
+
+    async fn load(&self, set: LoadSet) -> Result<Vec<FileOutcome>, WarehouseError> {
+        let mut slot = self.client(&self.writer).await?;
+        load(live(&mut slot)?, &set).await.map_err(|error| failed("load", &error))
+    }
+
+    async fn query(&self, sql: &str) -> Result<Answer, WarehouseError> {
+        let mut slot = self.client(&self.reader).await?;
+        answer::query(live(&mut slot)?, sql).await
+    }
+
+    async fn probe(&self) -> Result<(), WarehouseError> {
+        let mut slot = self.client(&self.reader).await?;
+        live(&mut slot)?
+            .execute("select 1", &[])
+            .await
+            .map(|_| ())
+            .map_err(|error| failed("ask PostgreSQL", &error))
+    }
+
+    fn kind(&self) -> &'static str {
+        "postgres"
+    }
+}
+
+fn live<'a>(slot: &'a mut MutexGuard<'_, Option<Client>>) -> Result<&'a mut Client, WarehouseError> {
+    slot.as_mut().ok_or_else(|| WarehouseError::Unavailable("PostgreSQL is not connected".into()))
+}
+
+/// 0 when there is no schema of ours.
+async fn version(client: &impl tokio_postgres::GenericClient) -> Result<i32, tokio_postgres::Error> {
+    let row = client.query_one("select to_regclass('raw.schema_version') is not null", &[]).await?;
+    if !row.get::<_, bool>(0) {
+        return Ok(0);
+    }
+    let row = client.query_one("select coalesce(max(version), 0) from raw.schema_version", &[]).await?;
+    Ok(row.get(0))
+}
+
+async fn load(client: &mut Client, set: &LoadSet) -> Result<Vec<FileOutcome>, tokio_postgres::Error> {
+    let transaction = client.transaction().await?;
+    transaction.execute("select pg_advisory_xact_lock($1)", &[&LOCK]).await?;
+    for stage in STAGES {
+        transaction.batch_execute(&format!("{} on commit drop", stage.ddl(TEXT))).await?;
+    }
+    for (stage, text) in STAGES.iter().zip(copy::texts(set)) {
+        copy::fill(&transaction, stage, text).await?;
+    }
+    for stage in STAGES {
+        transaction.batch_execute(&format!("analyze {}", stage.table)).await?;
+    }
+    for statement in plan::merge_statements() {
+        let is_table = statement.starts_with("create temp table");
+        let statement =
+            if is_table { statement.replacen(" as\n", " on commit drop as\n", 1) } else { statement };
+        transaction.batch_execute(&statement).await?;
+        if let Some(name) = is_table.then(|| statement.split(' ').nth(3)).flatten() {
+            transaction.batch_execute(&format!("analyze {name}")).await?;
+        }
+    }
+    let rows = transaction.query(plan::OUTCOMES, &[]).await?;
+    transaction.commit().await?;
+    Ok(rows.iter().map(outcome).collect())
+}
+
+fn outcome(row: &Row) -> FileOutcome {
+    FileOutcome {
+        file: row.get(0),
+        status: row.get(1),
+        lines: row.get(2),
+        inserted: row.get(3),
+        updated: row.get(4),
+        unchanged: row.get(5),
+        duplicate: row.get(6),
+        conflict: row.get(7),
+        waiting: row.get(8),
+        rejected: row.get(9),
+    }
+}
+
+/// Tells what may heal from what will not. PostgreSQL's own message names tables and columns, never row values: the
+/// detail, which would, is left out.
+fn failed(what: &str, error: &tokio_postgres::Error) -> WarehouseError {
+    let Some(said) = error.as_db_error() else {
+        let cause = std::error::Error::source(error).map_or_else(String::new, |cause| format!(": {cause}"));
+        return WarehouseError::Unavailable(format!("cannot {what}: {error}{cause}"));
+    };
+    let text = format!("cannot {what}: {} ({})", said.message(), said.code().code());
+    // Connection, resources, operator's intervention, system error, serialization, locks.
+    let is_passing =
+        ["08", "53", "57", "58", "40", "55"].iter().any(|class| said.code().code().starts_with(class));
+    if is_passing { WarehouseError::Unavailable(text) } else { WarehouseError::Refused(text) }
+}

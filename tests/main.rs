@@ -1,0 +1,30 @@
+//! All tests that run from outside, in one binary so that things link once.
+//!
+//! - `contracts`: what every backend of a place promises.
+//! - `journeys`: whole paths, over real sockets, processes and signals.
+//! - `surface`: what we promise in writing.
+
+#![allow(unreachable_pub, reason = "a test binary has no outside")]
+
+mod support;
+
+mod contracts {
+    pub mod queue;
+}
+
+mod journeys {
+    pub mod answers;
+    pub mod crash;
+    pub mod dead_letters;
+    pub mod embedded;
+    pub mod order;
+    pub mod shutdown;
+    pub mod split;
+}
+
+mod surface {
+    pub mod commands;
+    pub mod metrics;
+    pub mod openapi;
+    pub mod settings;
+}

@@ -1,0 +1,11 @@
+//! What the tests stand on: the built program, emulators and stand-ins, child processes.
+
+#![allow(
+    unreachable_pub,
+    reason = "a test binary has no outside; `pub` says what each file offers the others"
+)]
+
+pub mod aws;
+pub mod process;
+pub mod standin;
+pub mod waybill;

@@ -1,0 +1,137 @@
+//! Commands, exit codes and streams, as the contract has them.
+
+use crate::support::waybill::Deployment;
+
+fn deployment() -> (tempfile::TempDir, Deployment) {
+    let dir = tempfile::tempdir().expect("temporary folder");
+    let deployment = Deployment::embedded(dir.path());
+    (dir, deployment)
+}
+
+#[test]
+fn bad_usage_is_2_and_bad_settings_are_78_all_at_once() {
+    let (_dir, deployment) = deployment();
+    assert_eq!(deployment.run(&["fly"]).status.code(), Some(2));
+    assert_eq!(deployment.run(&["load", "--strict"]).status.code(), Some(2));
+
+    let bare = deployment.clone().without("WAYBILL_WEBHOOK_SECRETS").without("WAYBILL_QUEUE");
+    let output = bare.run(&["receive"]);
+    assert_eq!(output.status.code(), Some(78));
+    let text = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(text.contains("WAYBILL_WEBHOOK_SECRETS") && text.contains("WAYBILL_QUEUE"), "{text}");
+    assert!(output.stdout.is_empty(), "results alone go to stdout");
+}
+
+#[test]
+fn an_address_in_use_is_78() {
+    let (_dir, deployment) = deployment();
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = taken.local_addr().expect("an address").to_string();
+
+    let output = deployment.with("WAYBILL_LISTEN", &address).run(&["receive"]);
+
+    assert_eq!(output.status.code(), Some(78));
+    assert!(String::from_utf8_lossy(&output.stderr).contains(&address));
+}
+
+#[test]
+fn load_once_prints_one_object_with_all_outcomes() {
+    let (_dir, deployment) = deployment();
+    let text = deployment.run_ok(&["load", "--once"]);
+
+    let summary: serde_json::Value = serde_json::from_str(&text).expect("one JSON object");
+    for name in [
+        "files",
+        "files_rejected",
+        "lines",
+        "inserted",
+        "updated",
+        "unchanged",
+        "duplicate",
+        "conflict",
+        "waiting",
+        "rejected",
+    ] {
+        assert_eq!(summary[name], 0, "{name} in {text}");
+    }
+}
+
+#[test]
+fn a_damaged_object_is_rejected_and_strict_says_3() {
+    let (_dir, deployment) = deployment();
+    let folder = deployment.dir().join("lake/events/dt=2026-07-09/hour=11/minute=00");
+    std::fs::create_dir_all(&folder).expect("folder");
+    std::fs::write(folder.join("0000.jsonl.zst"), b"no zstd").expect("object");
+
+    let output = deployment.run(&["load", "--once", "--strict"]);
+
+    assert_eq!(output.status.code(), Some(3), "{}", String::from_utf8_lossy(&output.stderr));
+    let summary: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    assert_eq!((&summary["files"], &summary["files_rejected"]), (&1.into(), &1.into()));
+    assert_eq!(deployment.query("select reason from raw.rejected_row")[0]["reason"], "object_damaged");
+    let again: serde_json::Value =
+        serde_json::from_str(&deployment.run_ok(&["load", "--once"])).expect("JSON");
+    assert_eq!(again["files"], 0, "the ledger remembers it");
+}
+
+#[test]
+fn an_old_schema_with_migrations_off_is_78() {
+    let (_dir, deployment) = deployment();
+
+    let output = deployment.with("WAYBILL_MIGRATE", "off").run(&["load", "--once"]);
+
+    assert_eq!(output.status.code(), Some(78));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("waybill migrate"));
+}
+
+#[test]
+fn check_names_all_faults_of_places_and_changes_nothing() {
+    let (dir, deployment) = deployment();
+    deployment.run_ok(&["check"]);
+    assert_eq!(std::fs::read_dir(dir.path()).expect("folder").count(), 0, "a check makes nothing");
+
+    let blocked = dir.path().join("blocked");
+    std::fs::write(&blocked, b"a file, not a folder").expect("file");
+    let faulty = deployment
+        .with("WAYBILL_QUEUE", &format!("file:{}", blocked.display()))
+        .with("WAYBILL_LAKE", &format!("file:{}", blocked.display()));
+    let output = faulty.run(&["check"]);
+    assert_eq!(output.status.code(), Some(78));
+    let text = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(text.contains("queue:") && text.contains("lake:"), "{text}");
+}
+
+#[test]
+fn a_query_is_read_only_and_prints_in_three_formats() {
+    let (_dir, deployment) = deployment();
+    deployment.run_ok(&["migrate"]);
+
+    assert_eq!(
+        deployment.run_ok(&["query", "--format", "csv", "select 1 as a, 'x,y' as b"]),
+        "a,b\n1,\"x,y\"\n"
+    );
+    assert!(deployment.run_ok(&["query", "select 1 as a"]).contains("1 row"));
+    let json =
+        deployment.query("select 12.50::decimal(12,2) as money, date '2026-07-09' as day, null as nothing");
+    assert_eq!(json[0], serde_json::json!({ "money": "12.50", "day": "2026-07-09", "nothing": null }));
+    for sql in ["delete from raw.loaded_file", "select 1; select 2", "create table x (a int)", "nonsense"] {
+        let output = deployment.run(&["query", sql]);
+        assert_eq!(output.status.code(), Some(1), "{sql}");
+        assert!(!output.stderr.is_empty());
+    }
+    for name in ["status", "stuck", "couriers", "loads", "rejects"] {
+        deployment.run_ok(&["query", "--named", name]);
+    }
+}
+
+#[test]
+fn help_names_every_command_and_setting() {
+    let (_dir, deployment) = deployment();
+    let help = deployment.run_ok(&["--help"]);
+    for word in ["up", "receive", "batch", "load", "dead-letters", "simulate", "query", "migrate", "check"] {
+        assert!(help.contains(word), "{word}");
+    }
+    for setting in waybill::settings::TABLE.iter().filter(|setting| !setting.is_secret) {
+        assert!(help.contains(&format!("--{}", setting.flag())), "{}", setting.name);
+    }
+}
