@@ -12,7 +12,7 @@ use bytes::Bytes;
 use jiff::Timestamp;
 use serde::Deserialize;
 
-use super::json::{self, JsonError};
+use super::json::{self, Document, JsonError};
 use super::{BodySha256, Event, EventKey, Source, format_instant};
 
 /// Largest line we take, bytes: the largest body in base64, and room for the rest.
@@ -49,6 +49,12 @@ pub enum LineError {
 
 /// Writes an event as a line, without the line feed.
 pub fn encode(event: &Event) -> Vec<u8> {
+    let document = json::parse(&event.body).ok();
+    encode_read(event, document.as_ref())
+}
+
+/// The same for a body that the strict reader has read already (`None`: it could not).
+pub fn encode_read(event: &Event, document: Option<&Document<'_>>) -> Vec<u8> {
     let mut line = Vec::with_capacity(event.body.len() + 400);
     line.extend_from_slice(b"{\"v\":1,\"event_key\":");
     write_text(&mut line, Some(event.event_key.as_str()));
@@ -62,7 +68,7 @@ pub fn encode(event: &Event) -> Vec<u8> {
     write_text(&mut line, event.replay_id.as_deref());
     line.extend_from_slice(b",\"body_sha256\":");
     write_text(&mut line, Some(&event.body_sha256.to_hex()));
-    if is_verbatim(&event.body) {
+    if is_verbatim(&event.body, document) {
         line.extend_from_slice(b",\"body\":");
         line.extend_from_slice(&event.body);
     } else {
@@ -148,12 +154,11 @@ pub fn from_message(text: &str) -> Result<Vec<u8>, LineError> {
     zstd::bulk::decompress(&packed, size).map_err(|_| LineError::NotMessage)
 }
 
-fn is_verbatim(body: &[u8]) -> bool {
+fn is_verbatim(body: &[u8], document: Option<&Document<'_>>) -> bool {
     // Space around the body would be lost between `"body":` and `}`.
     let is_tight = matches!((body.first(), body.last()), (Some(first), Some(last))
         if !first.is_ascii_whitespace() && !last.is_ascii_whitespace());
-    is_tight
-        && json::parse(body).is_ok_and(|document| !document.has_lone_surrogate && !document.has_line_break)
+    is_tight && document.is_some_and(|document| !document.has_lone_surrogate && !document.has_line_break)
 }
 
 fn write_text(line: &mut Vec<u8>, text: Option<&str>) {

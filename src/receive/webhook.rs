@@ -146,8 +146,7 @@ fn pack(
     arrived_at: Timestamp,
 ) -> Result<(SecretId, String), SignatureError> {
     let secret = verifier.verify(claim, &body)?;
-    let event = wrap(body, arrived_at);
-    Ok((secret, line::to_message(&line::encode(&event))))
+    Ok((secret, line::to_message(&wrap(body, arrived_at))))
 }
 
 /// Sends in a task of its own: a client that goes away must not leave a send half done.

@@ -3,22 +3,25 @@
 use bytes::Bytes;
 use jiff::Timestamp;
 
-use crate::aftership::webhook;
-use crate::event::{BodySha256, Event, Source, identity, truncate_to_micros};
+use crate::aftership::webhook::{self, Webhook};
+use crate::event::{BodySha256, Event, Source, identity, line, truncate_to_micros};
 
-/// Wraps a body, unchanged, with what we know about its arrival.
+/// The line of a body, unchanged, with what we know about its arrival.
 ///
 /// A body that cannot be read is an event too, with its hash as key: it is kept, and becomes a dead letter later.
-pub(super) fn wrap(body: Bytes, arrived_at: Timestamp) -> Event {
+/// The body is read once, for its id and for its form in the line: reading is the dearest step after the signature.
+pub(super) fn wrap(body: Bytes, arrived_at: Timestamp) -> Vec<u8> {
+    match webhook::read(&body.clone()) {
+        Ok(webhook) => line::encode_read(&event(body, arrived_at, Some(&webhook)), Some(&webhook.doc)),
+        Err(_) => line::encode(&event(body, arrived_at, None)),
+    }
+}
+
+fn event(body: Bytes, arrived_at: Timestamp, webhook: Option<&Webhook<'_>>) -> Event {
     let received_at = truncate_to_micros(arrived_at);
     let body_sha256 = BodySha256::of(&body);
-    let (event_id, is_test) = match webhook::read(&body) {
-        Ok(webhook) => {
-            let is_test = webhook.is_test();
-            (webhook.event_id, is_test)
-        }
-        Err(_) => (None, false),
-    };
+    let event_id = webhook.and_then(|webhook| webhook.event_id.clone());
+    let is_test = webhook.is_some_and(Webhook::is_test);
     Event {
         event_key: identity::event_key(event_id.as_deref(), is_test, &body_sha256, received_at),
         event_id,
@@ -38,7 +41,7 @@ mod tests {
 
     fn wrapped(body: &str) -> Event {
         let arrived_at = "2026-07-09T12:00:00.123456789Z".parse().expect("an instant");
-        wrap(Bytes::copy_from_slice(body.as_bytes()), arrived_at)
+        line::decode(&wrap(Bytes::copy_from_slice(body.as_bytes()), arrived_at)).expect("own line")
     }
 
     #[test]
@@ -68,6 +71,7 @@ mod tests {
         let body = format!(r#"{{"event_id":"{ID}","msg":{{"id":"{}"}}}}"#, "0".repeat(32));
         let later = "2026-07-09T12:00:01Z".parse().expect("an instant");
 
-        assert_ne!(wrapped(&body).event_key, wrap(Bytes::from(body), later).event_key);
+        let again = line::decode(&wrap(Bytes::from(body.clone()), later)).expect("own line");
+        assert_ne!(wrapped(&body).event_key, again.event_key);
     }
 }
