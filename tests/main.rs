@@ -9,6 +9,7 @@
 mod support;
 
 mod contracts {
+    pub mod lake;
     pub mod queue;
 }
 
