@@ -11,6 +11,7 @@ mod support;
 mod contracts {
     pub mod lake;
     pub mod queue;
+    pub mod warehouse;
 }
 
 mod journeys {

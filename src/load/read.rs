@@ -17,6 +17,9 @@ use super::{facts, reject};
 /// Most that one object may unpack to. Ours close at 16 MiB; this leaves room for other writers.
 pub const OBJECT_BYTES_MAX: usize = 256 * 1024 * 1024;
 
+/// Longest tracking id that we load, bytes; AfterShip's have at most 128, and PostgreSQL's keys hold some 2,700.
+const ID_BYTES_MAX: usize = 1_000;
+
 /// An object, read.
 #[derive(Debug)]
 pub struct ReadFile {
@@ -123,7 +126,12 @@ fn read_line(number: u64, text: &[u8]) -> Result<(EventRow, Snapshot), &'static 
     }
     let event = line::decode(text).map_err(|error| reject::of_line(&error))?;
     let webhook = webhook::read(&event.body).map_err(reject::of_body)?;
-    let tracking = tracking::read(&webhook);
+    let mut tracking = tracking::read(&webhook);
+    if tracking.id.len() > ID_BYTES_MAX {
+        return Err("tracking_id_too_long");
+    }
+    // An older id that nobody can have is no claim.
+    tracking.legacy_id = tracking.legacy_id.filter(|id| id.len() <= ID_BYTES_MAX);
     let body_sha256 = event.body_sha256.to_hex();
     let snapshot = facts::snapshot(&tracking, &body_sha256);
     let row = EventRow {
@@ -245,6 +253,13 @@ mod tests {
         assert!(!read.rows.is_readable);
         assert_eq!(read.rows.rejects[0].line, 0);
         assert_eq!(read.rows.rejects[0].reason, "object_damaged");
+    }
+
+    #[test]
+    fn an_id_that_no_key_can_hold_is_rejected_by_name() {
+        let read = file(&[line(&format!(r#"{{"msg":{{"id":"{}"}}}}"#, "x".repeat(1_001)))]);
+
+        assert_eq!(read.rows.rejects[0].reason, "tracking_id_too_long");
     }
 
     #[test]

@@ -12,7 +12,10 @@ const EPOCH_MICROS: i64 = 946_684_800_000_000;
 
 /// Runs one statement that reads, in a transaction that cannot write.
 pub(super) async fn query(client: &mut Client, sql: &str) -> Result<Answer, WarehouseError> {
-    let sql = sql.trim().trim_end_matches(';');
+    let sql = sql.trim().trim_end_matches(';').trim();
+    if sql.is_empty() {
+        return Err(WarehouseError::Query("no statement given".into()));
+    }
     let transaction =
         client.build_transaction().read_only(true).start().await.map_err(|error| said(&error))?;
     // Preparing takes one statement only.

@@ -148,8 +148,9 @@ create table base.fct_shipment_tracking_6 partition of base.fct_shipment_trackin
 create table base.fct_shipment_tracking_7 partition of base.fct_shipment_tracking for values with (modulus 8, remainder 7);
 
 create index on base.fct_shipment_tracking (source_tracking_id);
-create index on base.fct_shipment_tracking (order_id);
-create index on base.fct_shipment_tracking (tag, updated_at);
+-- By hash: a tree would refuse, and so stop a load for, a text that is too long for it.
+create index on base.fct_shipment_tracking using hash (order_id);
+create index on base.fct_shipment_tracking (updated_at);
 
 -- One row per checkpoint of a tracking, from its newest snapshot.
 create table base.fct_tracking_checkpoint (
