@@ -2,22 +2,16 @@
 
 use std::io::Write;
 use std::net::TcpStream;
-use std::sync::OnceLock;
 
 use crate::support::waybill::{
     Deployment, PATIENCE, Running, event, exchange, fresh_id, get, post, read_answer, request, sign,
 };
 
-/// One server for the tests of this process.
-fn server() -> (&'static Deployment, &'static Running) {
-    static SERVER: OnceLock<(tempfile::TempDir, Deployment, Running)> = OnceLock::new();
-    let (_, deployment, running) = SERVER.get_or_init(|| {
-        let dir = tempfile::tempdir().expect("temporary folder");
-        let deployment = Deployment::embedded(dir.path());
-        let running = deployment.start(&["receive"]);
-        (dir, deployment, running)
-    });
-    (deployment, running)
+/// A server of the test's own; it ends with the test.
+fn server() -> (tempfile::TempDir, Running) {
+    let dir = tempfile::tempdir().expect("temporary folder");
+    let running = Deployment::embedded(dir.path()).start(&["receive"]);
+    (dir, running)
 }
 
 fn signed(body: &[u8], more: &[&str]) -> Vec<u8> {
@@ -28,7 +22,7 @@ fn signed(body: &[u8], more: &[&str]) -> Vec<u8> {
 
 #[test]
 fn each_refusal_has_its_answer_and_says_nothing_of_the_body() {
-    let (_, server) = server();
+    let (_dir, server) = server();
     let body = event(&fresh_id(), "canary-7f3a", "InTransit", "2026-07-09T11:00:00+00:00").into_bytes();
     let good = sign(&body);
     let cases: Vec<(&str, Vec<u8>, u16, &str)> = vec![
@@ -75,7 +69,7 @@ fn each_refusal_has_its_answer_and_says_nothing_of_the_body() {
 
 #[test]
 fn the_right_secret_under_another_products_header_gets_a_hint() {
-    let (_, server) = server();
+    let (_dir, server) = server();
     let body = event(&fresh_id(), "t", "InTransit", "2026-07-09T11:00:00+00:00").into_bytes();
     let header = format!("as-signature-hmac-sha256: {}", sign(&body));
 
@@ -88,7 +82,7 @@ fn the_right_secret_under_another_products_header_gets_a_hint() {
 
 #[test]
 fn a_good_webhook_is_accepted_in_every_form() {
-    let (_, server) = server();
+    let (_dir, server) = server();
     let body = event(&fresh_id(), "t", "InTransit", "2026-07-09T11:00:00+00:00").into_bytes();
 
     let plain = exchange(server.listen(), &signed(&body, &[])).expect("an answer");
@@ -118,7 +112,7 @@ fn a_good_webhook_is_accepted_in_every_form() {
 
 #[test]
 fn a_signed_body_that_cannot_be_read_is_accepted() {
-    let (_, server) = server();
+    let (_dir, server) = server();
     for body in ["", "not json", "[]", r#"{"event":"tracking_pending_time","ts":1712741800}"#] {
         let answer = post(server.listen(), body.as_bytes()).expect("an answer");
 
@@ -128,7 +122,7 @@ fn a_signed_body_that_cannot_be_read_is_accepted() {
 
 #[test]
 fn a_chunked_body_over_the_limit_is_refused_while_it_streams() {
-    let (_, server) = server();
+    let (_dir, server) = server();
     let mut stream = TcpStream::connect(server.listen()).expect("connect");
     stream.set_read_timeout(Some(PATIENCE)).expect("timeout");
     let head = format!(
@@ -156,7 +150,7 @@ fn a_chunked_body_over_the_limit_is_refused_while_it_streams() {
 
 #[test]
 fn the_largest_body_is_taken() {
-    let (_, server) = server();
+    let (_dir, server) = server();
     let mut body = event(&fresh_id(), "large", "InTransit", "2026-07-09T11:00:00+00:00");
     let filler = 1_048_576 - body.len() - r#","x":"""#.len();
     // Digits that do not compress away: the queue's own limit counts what is really sent.
@@ -169,7 +163,7 @@ fn the_largest_body_is_taken() {
 
 #[test]
 fn oversized_heads_get_an_answer_of_their_own() {
-    let (_, server) = server();
+    let (_dir, server) = server();
     let long_header = format!("GET / HTTP/1.1\r\nHost: x\r\nX-Long: {}\r\n\r\n", "a".repeat(70_000));
     assert_eq!(exchange(server.listen(), long_header.as_bytes()).map(|answer| answer.status), Some(431));
 
@@ -182,7 +176,7 @@ fn oversized_heads_get_an_answer_of_their_own() {
 
 #[test]
 fn an_ambiguous_length_is_refused() {
-    let (_, server) = server();
+    let (_dir, server) = server();
     let body = event(&fresh_id(), "t", "InTransit", "2026-07-09T11:00:00+00:00");
     let smuggled = format!(
         "POST /webhooks/aftership HTTP/1.1\r\nHost: x\r\naftership-hmac-sha256: {}\r\nContent-Length: {}\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n{body}",
@@ -197,7 +191,7 @@ fn an_ambiguous_length_is_refused() {
 
 #[test]
 fn a_connection_serves_many_requests() {
-    let (_, server) = server();
+    let (_dir, server) = server();
     let mut stream = TcpStream::connect(server.listen()).expect("connect");
     stream.set_read_timeout(Some(PATIENCE)).expect("timeout");
     for _ in 0..20 {
@@ -210,7 +204,7 @@ fn a_connection_serves_many_requests() {
 
 #[test]
 fn operators_paths_are_not_on_the_public_listener() {
-    let (_, server) = server();
+    let (_dir, server) = server();
     for path in ["/readyz", "/livez", "/metrics", "/api/v1/query", "/"] {
         assert_eq!(get(server.listen(), path).expect("an answer").status, 404, "{path}");
     }
