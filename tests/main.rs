@@ -12,6 +12,7 @@ mod contracts {
     pub mod lake;
     pub mod queue;
     pub mod warehouse;
+    pub mod warehouse_tls;
 }
 
 mod journeys {
@@ -20,6 +21,7 @@ mod journeys {
     pub mod dead_letters;
     pub mod embedded;
     pub mod order;
+    pub mod redrive;
     pub mod shutdown;
     pub mod split;
 }

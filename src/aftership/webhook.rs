@@ -57,12 +57,24 @@ impl Unreadable {
     }
 }
 
-/// Reads a body's envelope.
+/// Levels of a body that hold all that makes an event: the envelope, and the members of `msg`.
+const ENVELOPE_LEVELS: usize = 2;
+
+/// Reads a body.
 pub fn read(body: &[u8]) -> Result<Webhook<'_>, Unreadable> {
+    read_levels(body, json::DEPTH_MAX)
+}
+
+/// Reads a body and keeps its envelope only: objects and arrays inside `msg` are checked and left empty.
+pub fn read_envelope(body: &[u8]) -> Result<Webhook<'_>, Unreadable> {
+    read_levels(body, ENVELOPE_LEVELS)
+}
+
+fn read_levels(body: &[u8], levels: usize) -> Result<Webhook<'_>, Unreadable> {
     if body.trim_ascii().is_empty() {
         return Err(Unreadable::Empty);
     }
-    let doc = json::parse(body).map_err(|error| match error {
+    let doc = json::parse_levels(body, levels).map_err(|error| match error {
         JsonError::TooDeep => Unreadable::TooDeep,
         JsonError::NotUtf8 | JsonError::Syntax { .. } => Unreadable::NotJson,
     })?;
@@ -202,6 +214,26 @@ mod tests {
         #[test]
         fn no_body_makes_it_panic(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
             let _ = read(&bytes);
+        }
+
+        #[test]
+        fn the_envelope_alone_says_the_same(
+            id in prop::sample::select(vec![r#""t1""#, "12", "null", "{}", "[\"t\"]", "\"\"", "true", "{\"id\":\"x\"}"]),
+            more in r#"[\[\]{}",:0-9a-c ]{0,12}"#,
+        ) {
+            let body = format!(
+                r#"{{"event_id":"e","event":"tracking_update","ts":7,"msg":{{"id":{id},"slug":"ups","more":[{more}]}}}}"#
+            );
+            match (read(body.as_bytes()), read_envelope(body.as_bytes())) {
+                (Ok(all), Ok(envelope)) => {
+                    prop_assert_eq!(&envelope.event_id, &all.event_id);
+                    prop_assert_eq!(&envelope.event, &all.event);
+                    prop_assert_eq!(envelope.ts, all.ts);
+                    prop_assert_eq!(envelope.tracking_id(), all.tracking_id());
+                    prop_assert_eq!(envelope.is_test(), all.is_test());
+                }
+                (all, envelope) => prop_assert_eq!(envelope.err(), all.err()),
+            }
         }
     }
 }

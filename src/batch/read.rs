@@ -64,7 +64,7 @@ fn read_message(delivery: &Delivery, now: Timestamp) -> Result<(Event, Vec<u8>),
     let bad = |error: line::LineError| message_letter(delivery, Reason::BadMessage, &error.to_string(), now);
     let line = line::from_message(&delivery.body).map_err(bad)?;
     let event = line::decode(&line).map_err(bad)?;
-    match webhook::read(&event.body) {
+    match webhook::read_envelope(&event.body) {
         Ok(_) => Ok((event, line)),
         Err(unreadable) => Err(event_letter(delivery, &event, reason_of(unreadable), None, now)),
     }
@@ -82,7 +82,7 @@ fn event_letter(
         id: DeadLetter::id_of(delivery.body.as_bytes()),
         reason,
         detail,
-        event: webhook::read(&event.body).ok().and_then(|webhook| webhook.event.clone()),
+        event: webhook::read_envelope(&event.body).ok().and_then(|webhook| webhook.event.clone()),
         event_key: Some(event.event_key.as_str().to_owned()),
         source: Some(event.source.as_str().to_owned()),
         received_at: event.received_at,

@@ -24,7 +24,7 @@ use rusqlite::Connection;
 use tokio::sync::{Notify, Semaphore, mpsc};
 use tokio::time::Instant;
 
-use self::store::{Store, Take};
+use self::store::{Store, Take, Writing};
 use self::writer::{Job, Kind};
 use super::{Delivery, Depth, Enqueued, Lease, Queue, QueueError, SendError};
 
@@ -119,7 +119,7 @@ impl DiskQueue {
     async fn write<T, F>(&self, kind: Kind, bytes: usize, work: F) -> Result<T, String>
     where
         T: Default + Send + 'static,
-        F: FnMut(&Connection) -> rusqlite::Result<T> + Send + 'static,
+        F: FnMut(&Writing<'_>) -> rusqlite::Result<T> + Send + 'static,
     {
         let ended = || "the queue is closed".to_owned();
         let room = if bytes > 0 {
@@ -143,7 +143,7 @@ impl DiskQueue {
             bytes_max: self.options.receive_bytes_max,
             lease,
         };
-        self.write(Kind::Receive, 0, move |conn| store::take(conn, take))
+        self.write(Kind::Receive, 0, move |writing| store::take(writing, take))
             .await
             .map_err(QueueError::Unavailable)
     }
@@ -165,7 +165,7 @@ impl Queue for DiskQueue {
             Ok(())
         } else {
             let bytes = texts.iter().map(String::len).sum::<usize>().max(1);
-            self.write(Kind::Send, bytes, move |conn| store::insert(conn, &texts)).await
+            self.write(Kind::Send, bytes, move |writing| store::insert(writing, &texts)).await
         };
         too_large
             .into_iter()
@@ -208,7 +208,7 @@ impl Queue for DiskQueue {
             return Vec::new();
         }
         let asked = leases.to_vec();
-        self.write(Kind::Other, 0, move |conn| store::extend(conn, &asked, lease))
+        self.write(Kind::Other, 0, move |writing| store::extend(writing, &asked, lease))
             .await
             .unwrap_or_else(|reason| Self::all_unavailable(leases.len(), &reason))
     }
@@ -218,7 +218,7 @@ impl Queue for DiskQueue {
             return Vec::new();
         }
         let asked = leases.to_vec();
-        self.write(Kind::Other, 0, move |conn| store::delete(conn, &asked))
+        self.write(Kind::Other, 0, move |writing| store::delete(writing, &asked))
             .await
             .unwrap_or_else(|reason| Self::all_unavailable(leases.len(), &reason))
     }

@@ -11,6 +11,7 @@
 mod answer;
 mod body;
 mod connection;
+mod finishing;
 mod limits;
 mod server;
 mod webhook;
@@ -120,7 +121,7 @@ struct Shared {
     health: Health,
     received: Arc<Received>,
     places: Places,
-    /// Sends to the queue; they outlive their requests.
+    /// Sends to the queue whose clients went away.
     sending: TaskTracker,
     /// The listener is closed: no new requests on old connections either.
     closing: CancellationToken,

@@ -18,6 +18,7 @@ use crate::queue::{Enqueued, SendError};
 
 use super::answer::{self, Refusal};
 use super::body::{self, BodyError};
+use super::finishing::Finishing;
 use super::limits::Place;
 use super::wrap::wrap;
 use super::{QUEUE, Shared};
@@ -149,10 +150,9 @@ fn pack(
     Ok((secret, line::to_message(&wrap(body, arrived_at))))
 }
 
-/// Sends in a task of its own: a client that goes away must not leave a send half done.
 async fn enqueue(shared: &Arc<Shared>, message: String, place: Place) -> Result<Enqueued, Refusal> {
     let sender = Arc::clone(shared);
-    let sending = shared.sending.spawn(async move {
+    let sending = Finishing::new(&shared.sending, async move {
         let fate = sender.queue.send(vec![message]).await.pop();
         if matches!(fate, Some(Ok(_))) {
             sender.received.accepted.fetch_add(1, Ordering::Relaxed);
@@ -162,10 +162,10 @@ async fn enqueue(shared: &Arc<Shared>, message: String, place: Place) -> Result<
         fate
     });
     let failure = match tokio::time::timeout(shared.settings.enqueue_deadline, sending).await {
-        Ok(Ok(Some(Ok(proof)))) => return Ok(proof),
-        Ok(Ok(Some(Err(SendError::TooLarge { .. })))) => return Err(Refusal::MessageTooLarge),
-        Ok(Ok(Some(Err(SendError::Unavailable(reason))))) => reason,
-        Ok(Ok(None) | Err(_)) => "the send ended without an answer".to_owned(),
+        Ok(Some(Ok(proof))) => return Ok(proof),
+        Ok(Some(Err(SendError::TooLarge { .. }))) => return Err(Refusal::MessageTooLarge),
+        Ok(Some(Err(SendError::Unavailable(reason)))) => reason,
+        Ok(None) => "the send ended without an answer".to_owned(),
         Err(_) => "no answer in time".to_owned(),
     };
     shared.health.set_ready(QUEUE, Err(failure));

@@ -11,7 +11,7 @@ use crate::event::{BodySha256, Event, Source, identity, line, truncate_to_micros
 /// A body that cannot be read is an event too, with its hash as key: it is kept, and becomes a dead letter later.
 /// The body is read once, for its id and for its form in the line: reading is the dearest step after the signature.
 pub(super) fn wrap(body: Bytes, arrived_at: Timestamp) -> Vec<u8> {
-    match webhook::read(&body.clone()) {
+    match webhook::read_envelope(&body.clone()) {
         Ok(webhook) => line::encode_read(&event(body, arrived_at, Some(&webhook)), Some(&webhook.doc)),
         Err(_) => line::encode(&event(body, arrived_at, None)),
     }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::future::join_all;
+use waybill::lake::dead_letter::{self, Closed, DeadLetter, Filter, How, Reason};
 use waybill::lake::disk::DiskLake;
 use waybill::lake::s3::{S3Lake, S3Options};
 use waybill::lake::{Lake, LakeError, Put, list_all};
@@ -73,11 +74,64 @@ async fn long_listings_come_whole(lake: &dyn Lake) {
     assert_eq!(listed, keys.into_iter().collect::<Vec<_>>());
 }
 
+fn letter(text: &str, reason: Reason, received_at: &str) -> DeadLetter {
+    let received_at = received_at.parse().expect("instant");
+    DeadLetter {
+        v: 1,
+        id: DeadLetter::id_of(text.as_bytes()),
+        reason,
+        detail: None,
+        event: None,
+        event_key: None,
+        source: Some("webhook".to_owned()),
+        received_at,
+        dead_at: received_at,
+        attempts: 1,
+        replay_id: None,
+        body_sha256: String::new(),
+        body_base64: base64::Engine::encode(&base64::prelude::BASE64_STANDARD, text),
+    }
+}
+
+async fn dead_letters_are_kept_for_ever_and_listed_until_closed(lake: &dyn Lake) {
+    let first = letter("first", Reason::NotJson, "2026-07-09T12:00:00Z");
+    let second = letter("\u{0}\u{ff}second", Reason::Empty, "2026-07-10T12:00:00Z");
+    let listed = |filter: Filter, all: bool| async move {
+        let found = dead_letter::list(lake, &filter, all).await.expect("list");
+        found
+            .into_iter()
+            .map(|found| (found.letter, found.closed.map(|closed| closed.how)))
+            .collect::<Vec<_>>()
+    };
+    for letter in [&first, &second, &first] {
+        // The same message again is the same letter.
+        let put = dead_letter::put(lake, letter).await.expect("put");
+        assert!(matches!(put, Put::Created | Put::AlreadyThere));
+    }
+    assert_eq!(listed(Filter::default(), false).await, [(first.clone(), None), (second.clone(), None)]);
+
+    let now = "2026-07-11T00:00:00Z".parse().expect("instant");
+    let closed = Closed::dropped(now, Some("noise".to_owned()));
+    assert_eq!(dead_letter::close(lake, &first, &closed).await.expect("close"), Put::Created);
+    let again = Closed::replayed(now, "r", None);
+    assert_eq!(dead_letter::close(lake, &first, &again).await.expect("close"), Put::AlreadyThere);
+
+    assert_eq!(listed(Filter::default(), false).await, [(second.clone(), None)]);
+    let all = listed(Filter::default(), true).await;
+    assert_eq!(all, [(first.clone(), Some(How::Dropped)), (second.clone(), None)]);
+    let filter = |condition: &str| Filter::parse(&[condition.to_owned()], now).expect("a condition");
+    assert_eq!(listed(filter("reason=empty"), true).await, [(second.clone(), None)]);
+    assert_eq!(listed(filter("since=13h"), true).await, [(second.clone(), None)]);
+    assert_eq!(listed(filter(&format!("id={}", first.id)), false).await, []);
+    assert_eq!(second.body().expect("body"), "\u{0}\u{ff}second".as_bytes());
+}
+
 async fn every_promise(lake: &dyn Lake) {
     bytes_come_back_unchanged(lake).await;
     a_second_put_changes_nothing(lake).await;
     of_concurrent_puts_one_wins(lake).await;
     a_listing_is_in_byte_order_and_can_begin_anywhere(lake).await;
+    dead_letters_are_kept_for_ever_and_listed_until_closed(lake).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

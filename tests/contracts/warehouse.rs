@@ -166,6 +166,21 @@ async fn a_query_reads_and_nothing_else(warehouse: &Arc<dyn Warehouse>) {
     );
 }
 
+/// Comes last: it leaves a schema that this program does not touch.
+async fn a_schema_of_a_newer_program_is_refused(
+    warehouse: &Arc<dyn Warehouse>,
+    as_newer: impl AsyncFn(&str),
+) {
+    as_newer("insert into raw.schema_version values (99, now())").await;
+
+    assert_eq!(warehouse.schema_state().await.expect("state"), SchemaState::Newer(99));
+    let outcome = warehouse.migrate().await;
+    assert!(
+        matches!(&outcome, Err(WarehouseError::Refused(reason)) if reason.contains("99")),
+        "the version found is named: {outcome:?}"
+    );
+}
+
 async fn every_promise(warehouse: Arc<dyn Warehouse>) {
     migrating_twice_is_as_good_as_once(&warehouse).await;
     a_file_is_loaded_once_and_every_line_has_an_outcome(&warehouse).await;
@@ -179,12 +194,32 @@ async fn every_promise(warehouse: Arc<dyn Warehouse>) {
 async fn duckdb_keeps_every_promise() {
     let dir = tempfile::tempdir().expect("temporary folder");
     let path = dir.path().join("w.duckdb");
-    every_promise(Arc::new(DuckDbWarehouse::open(path, DuckDbOptions::default()).expect("warehouse"))).await;
+    let warehouse: Arc<dyn Warehouse> =
+        Arc::new(DuckDbWarehouse::open(path.clone(), DuckDbOptions::default()).expect("warehouse"));
+    every_promise(Arc::clone(&warehouse)).await;
+
+    a_schema_of_a_newer_program_is_refused(&warehouse, async |sql| {
+        // The file is closed between the calls of its only user.
+        let connection = duckdb::Connection::open(&path).expect("the file is free");
+        connection.execute_batch(sql).expect("the statement succeeds");
+    })
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn postgres_keeps_every_promise() {
     let postgres = Postgres::start().await;
     let url = postgres.create_database("promises").await;
-    every_promise(Arc::new(PostgresWarehouse::open(&url).expect("warehouse"))).await;
+    let warehouse: Arc<dyn Warehouse> = Arc::new(PostgresWarehouse::open(&url).expect("warehouse"));
+    every_promise(Arc::clone(&warehouse)).await;
+
+    a_schema_of_a_newer_program_is_refused(&warehouse, async |sql| {
+        let (client, connection) =
+            tokio_postgres::connect(&url, tokio_postgres::NoTls).await.expect("the server takes connections");
+        let connection = tokio::spawn(connection);
+        client.batch_execute(sql).await.expect("the statement succeeds");
+        drop(client);
+        connection.await.expect("the connection's task ends").expect("the connection ends in order");
+    })
+    .await;
 }

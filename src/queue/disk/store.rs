@@ -1,8 +1,11 @@
 //! What a disk queue's file holds, and the statements on it.
 //!
-//! A message's state is apart from its text, so that leasing and giving back rewrite few bytes. A message that was
-//! never received is visible at 0, which no clock can be before: a clock set back hides no new message.
+//! A message is one row, written once. Ids are handed out without gaps, and new messages are taken in their order:
+//! all above the mark `taken_up_to` were never received, so that sending writes no index, counting reads no text, and
+//! a clock set back hides no new message. A row in `lease` comes with the first receive; leasing again and giving
+//! back rewrite only that.
 
+use std::cell::Cell;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -38,24 +41,29 @@ const SETTINGS: &str = "
 /// The index holds the id too, so that it finds the next message in order of arrival.
 const SCHEMA: &str = "
     create table message (
-        id integer primary key autoincrement,
+        id integer primary key,
         sent_at integer not null,
+        text text not null
+    );
+    create table lease (
+        id integer primary key,
         visible_at integer not null,
         receive_count integer not null
     );
-    create index message_visible on message (visible_at);
-    create table body (id integer primary key, text text not null);
+    create index lease_visible on lease (visible_at);
+    create table mark (id integer primary key check (id = 1), taken_up_to integer not null);
+    insert into mark values (1, 0);
     create table probe (id integer primary key check (id = 1), at integer not null);
     pragma user_version = 1;
 ";
 
 const NEVER_RECEIVED: &str = "
-    select m.id, m.receive_count, m.sent_at, b.text from message m cross join body b on b.id = m.id
-    where m.visible_at = 0 and m.visible_at <= ?1 order by m.id limit ?2";
+    select id, 0, sent_at, text from message
+    where id > (select taken_up_to from mark) order by id limit ?2";
 
 const COME_BACK: &str = "
-    select m.id, m.receive_count, m.sent_at, b.text from message m cross join body b on b.id = m.id
-    where m.visible_at > 0 and m.visible_at <= ?1 order by m.visible_at, m.id limit ?2";
+    select l.id, l.receive_count, m.sent_at, m.text from lease l cross join message m on m.id = l.id
+    where l.visible_at <= ?1 order by l.visible_at, l.id limit ?2";
 
 /// An open queue file.
 pub(super) struct Store {
@@ -87,10 +95,10 @@ impl Store {
     pub(super) fn transact(
         &mut self,
         bytes: usize,
-        work: impl FnOnce(&Connection) -> rusqlite::Result<()>,
+        work: impl FnOnce(&Writing<'_>) -> rusqlite::Result<()>,
     ) -> rusqlite::Result<()> {
         let transaction = self.conn.transaction_with_behavior(TransactionBehavior::Immediate)?;
-        work(&transaction)?;
+        work(&Writing { conn: &transaction, last_id: Cell::new(None) })?;
         transaction.commit()?;
         self.written += bytes;
         Ok(())
@@ -98,7 +106,11 @@ impl Store {
 
     /// Whether a receive would find something.
     pub(super) fn any_ready(&self) -> rusqlite::Result<bool> {
-        self.conn.prepare_cached("select 1 from message where visible_at <= ?1 limit 1")?.exists([now()])
+        let mut any = self.conn.prepare_cached(
+            "select exists (select 1 from message where id > (select taken_up_to from mark))
+                 or exists (select 1 from lease where visible_at <= ?1)",
+        )?;
+        any.query_row([now()], |row| row.get(0))
     }
 
     /// Moves what was written into the main file when there is enough of it, without holding up other processes.
@@ -112,6 +124,30 @@ impl Store {
             Ok(pages) => debug!(pages, "checkpointed the disk queue"),
             Err(error) => warn!(%error, "cannot checkpoint the disk queue, its log grows until the next try"),
         }
+    }
+}
+
+/// A transaction under way. No other process writes until it ends.
+pub(super) struct Writing<'a> {
+    conn: &'a Connection,
+    /// The greatest id handed out; read when the first is wanted.
+    last_id: Cell<Option<i64>>,
+}
+
+impl Writing<'_> {
+    fn next_id(&self) -> rusqlite::Result<i64> {
+        let last = match self.last_id.get() {
+            Some(last) => last,
+            // Taken messages may be gone; their ids are never used again.
+            None => self
+                .conn
+                .prepare_cached(
+                    "select max(taken_up_to, coalesce((select max(id) from message), 0)) from mark",
+                )?
+                .query_row([], |row| row.get(0))?,
+        };
+        self.last_id.set(Some(last + 1));
+        Ok(last + 1)
     }
 }
 
@@ -150,7 +186,7 @@ fn open(file: &Path, options: &DiskOptions) -> Result<Connection, OpenError> {
     // A clock that was far ahead would otherwise have hidden its messages for good.
     let now = now();
     transaction.execute(
-        "update message set visible_at = ?1 where visible_at > ?2",
+        "update lease set visible_at = ?1 where visible_at > ?2",
         params![now, now.saturating_add(micros(LEASE_MAX))],
     )?;
     transaction.commit()?;
@@ -194,14 +230,12 @@ fn open_error(file: &Path, error: &rusqlite::Error) -> QueueError {
 }
 
 /// Adds messages, ready at once.
-pub(super) fn insert(conn: &Connection, texts: &[String]) -> rusqlite::Result<()> {
+pub(super) fn insert(writing: &Writing<'_>, texts: &[String]) -> rusqlite::Result<()> {
     let now = now();
     let mut message =
-        conn.prepare_cached("insert into message (sent_at, visible_at, receive_count) values (?1, 0, 0)")?;
-    let mut body = conn.prepare_cached("insert into body (id, text) values (?1, ?2)")?;
+        writing.conn.prepare_cached("insert into message (id, sent_at, text) values (?1, ?2, ?3)")?;
     for text in texts {
-        let id = message.insert([now])?;
-        body.insert(params![id, text])?;
+        message.execute(params![writing.next_id()?, now, text])?;
     }
     Ok(())
 }
@@ -220,7 +254,8 @@ pub(super) struct Take {
 }
 
 /// Leases messages.
-pub(super) fn take(conn: &Connection, take: Take) -> rusqlite::Result<Vec<Delivery>> {
+pub(super) fn take(writing: &Writing<'_>, take: Take) -> rusqlite::Result<Vec<Delivery>> {
+    let conn = writing.conn;
     let now = now();
     // Later than now in any case: what this call has taken it must not see again.
     let hidden_until = now.saturating_add(micros(take.lease).max(1));
@@ -233,6 +268,7 @@ pub(super) fn take(conn: &Connection, take: Take) -> rusqlite::Result<Vec<Delive
             continue;
         }
         let from = taken.len();
+        let mut last_id = None;
         let mut select = conn.prepare_cached(pick)?;
         let mut rows = select.query(params![now, i64::try_from(room).unwrap_or(i64::MAX)])?;
         while let Some(row) = rows.next()? {
@@ -240,6 +276,7 @@ pub(super) fn take(conn: &Connection, take: Take) -> rusqlite::Result<Vec<Delive
             let receive_count = row.get::<_, i64>(1)?.saturating_add(1);
             let body: String = row.get(3)?;
             bytes += body.len();
+            last_id = Some(id);
             taken.push(Delivery {
                 body,
                 lease: Lease(format!("{id}:{receive_count}")),
@@ -252,12 +289,18 @@ pub(super) fn take(conn: &Connection, take: Take) -> rusqlite::Result<Vec<Delive
             }
         }
         drop(rows);
-        let mut update = conn.prepare_cached(
-            "update message set visible_at = ?1, receive_count = receive_count + 1 where id = ?2",
+        if pick == NEVER_RECEIVED
+            && let Some(last_id) = last_id
+        {
+            conn.prepare_cached("update mark set taken_up_to = ?1")?.execute([last_id])?;
+        }
+        let mut lease = conn.prepare_cached(
+            "insert into lease (id, visible_at, receive_count) values (?1, ?2, ?3)
+             on conflict (id) do update set visible_at = excluded.visible_at, receive_count = excluded.receive_count",
         )?;
         for delivery in &taken[from..] {
-            if let Some((id, _)) = parts(&delivery.lease) {
-                update.execute([hidden_until, id])?;
+            if let Some((id, count)) = parts(&delivery.lease) {
+                lease.execute([id, hidden_until, count])?;
             }
         }
     }
@@ -265,10 +308,11 @@ pub(super) fn take(conn: &Connection, take: Take) -> rusqlite::Result<Vec<Delive
 }
 
 /// Moves the ends of leases.
-pub(super) fn extend(conn: &Connection, leases: &[Lease], lease: Duration) -> rusqlite::Result<Fates> {
+pub(super) fn extend(writing: &Writing<'_>, leases: &[Lease], lease: Duration) -> rusqlite::Result<Fates> {
     let until = now().saturating_add(micros(lease));
-    let mut update =
-        conn.prepare_cached("update message set visible_at = ?1 where id = ?2 and receive_count = ?3")?;
+    let mut update = writing
+        .conn
+        .prepare_cached("update lease set visible_at = ?1 where id = ?2 and receive_count = ?3")?;
     let mut fates = Vec::with_capacity(leases.len());
     for lease in leases {
         let held = match parts(lease) {
@@ -281,14 +325,15 @@ pub(super) fn extend(conn: &Connection, leases: &[Lease], lease: Duration) -> ru
 }
 
 /// Deletes leased messages.
-pub(super) fn delete(conn: &Connection, leases: &[Lease]) -> rusqlite::Result<Fates> {
-    let mut message = conn.prepare_cached("delete from message where id = ?1 and receive_count = ?2")?;
-    let mut body = conn.prepare_cached("delete from body where id = ?1")?;
+pub(super) fn delete(writing: &Writing<'_>, leases: &[Lease]) -> rusqlite::Result<Fates> {
+    let conn = writing.conn;
+    let mut lease = conn.prepare_cached("delete from lease where id = ?1 and receive_count = ?2")?;
+    let mut message = conn.prepare_cached("delete from message where id = ?1")?;
     let mut still_there = conn.prepare_cached("select 1 from message where id = ?1")?;
     let mut fates = Vec::with_capacity(leases.len());
-    for lease in leases {
-        let gone = match parts(lease) {
-            Some((id, count)) if message.execute([id, count])? == 1 => body.execute([id])? == 1,
+    for held in leases {
+        let gone = match parts(held) {
+            Some((id, count)) if lease.execute([id, count])? == 1 => message.execute([id])? == 1,
             Some((id, _)) => !still_there.exists([id])?,
             None => false,
         };
@@ -301,31 +346,33 @@ pub(super) fn delete(conn: &Connection, leases: &[Lease]) -> rusqlite::Result<Fa
 pub(super) type Fates = Vec<Result<(), QueueError>>;
 
 /// Writes what a message would need, and takes it away again.
-pub(super) fn probe(conn: &Connection) -> rusqlite::Result<()> {
-    // Ids of messages are positive, and only they are counted.
-    conn.execute("insert into body (id, text) values (-1, printf('%.*c', 16384, '.'))", [])?;
-    conn.execute("delete from body where id = -1", [])?;
+pub(super) fn probe(writing: &Writing<'_>) -> rusqlite::Result<()> {
+    let conn = writing.conn;
+    // Ids of messages are positive: nobody can ever see this one.
+    conn.execute("insert into message (id, sent_at, text) values (-1, 0, printf('%.*c', 16384, '.'))", [])?;
+    conn.execute("delete from message where id = -1", [])?;
     conn.execute("insert or replace into probe (id, at) values (1, ?1)", [now()])?;
     Ok(())
 }
 
-/// Counts messages.
+/// Counts messages, without reading any.
 pub(super) fn depth(conn: &Connection) -> rusqlite::Result<Depth> {
     let now = now();
-    let mut count =
-        conn.prepare_cached("select count(*), count(*) filter (where visible_at > ?1) from message")?;
-    let (all, leased): (i64, i64) = count.query_row([now], |row| Ok((row.get(0)?, row.get(1)?)))?;
-    let mut first = conn.prepare_cached("select sent_at from message order by id limit 1")?;
-    let mut rows = first.query([])?;
-    let oldest = match rows.next()? {
-        Some(row) => {
-            let age = now.saturating_sub(row.get::<_, i64>(0)?);
-            Some(Duration::from_micros(u64::try_from(age).unwrap_or(0)))
-        }
-        None => None,
-    };
-    let leased = u64::try_from(leased).unwrap_or(0);
-    Ok(Depth { ready: u64::try_from(all).unwrap_or(0).saturating_sub(leased), leased, oldest })
+    // One statement, so that all of it is of one moment.
+    let mut count = conn.prepare_cached(
+        "select (select max(m.taken_up_to, coalesce((select max(id) from message), 0)) - m.taken_up_to from mark m),
+                count(*) filter (where visible_at <= ?1), count(*) filter (where visible_at > ?1),
+                (select sent_at from message order by id limit 1)
+         from lease",
+    )?;
+    let (new, come_back, leased, oldest): (i64, i64, i64, Option<i64>) =
+        count.query_row([now], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?)))?;
+    let oldest = oldest.map(|sent_at| {
+        let age = now.saturating_sub(sent_at);
+        Duration::from_micros(u64::try_from(age).unwrap_or(0))
+    });
+    let count = |rows: i64| u64::try_from(rows).unwrap_or(0);
+    Ok(Depth { ready: count(new) + count(come_back), leased: count(leased), oldest })
 }
 
 /// A lease is the message and how often it had been received: the next receive makes it outdated.

@@ -1,16 +1,21 @@
 //! The one thread that writes a disk queue: everything that waits is done in one transaction, one flush for many.
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use rusqlite::Connection;
 use tokio::sync::{Notify, OwnedSemaphorePermit, mpsc, oneshot};
 use tracing::debug;
 
-use super::store::Store;
+use super::store::{Store, Writing};
 
 /// Limits of one transaction.
 const GROUP_JOBS_MAX: usize = 4096;
 const GROUP_BYTES_MAX: usize = 16 * 1024 * 1024;
+
+/// A flush costs the same for one job as for hundreds. When several came together the last time, more are on their
+/// way: waiting this long for them makes few large groups of many small ones. A lone sender never waits.
+const LINGER: Duration = Duration::from_millis(4);
+const LINGER_FROM_JOBS: usize = 3;
 
 /// What the file grows by for a job beside its text, roughly.
 const JOB_BYTES: usize = 4096;
@@ -45,7 +50,7 @@ impl Job {
     ) -> (Job, oneshot::Receiver<Result<T, String>>)
     where
         T: Default + Send + 'static,
-        F: FnMut(&Connection) -> rusqlite::Result<T> + Send + 'static,
+        F: FnMut(&Writing<'_>) -> rusqlite::Result<T> + Send + 'static,
     {
         let (reply, answer) = oneshot::channel();
         let step = Box::new(Task { work, answer: T::default(), reply });
@@ -54,7 +59,7 @@ impl Job {
 }
 
 trait Step: Send {
-    fn apply(&mut self, conn: &Connection) -> rusqlite::Result<()>;
+    fn apply(&mut self, writing: &Writing<'_>) -> rusqlite::Result<()>;
     fn settle(self: Box<Self>, fate: Result<(), String>);
     fn is_abandoned(&self) -> bool;
 }
@@ -68,10 +73,10 @@ struct Task<T, F> {
 impl<T, F> Step for Task<T, F>
 where
     T: Send,
-    F: FnMut(&Connection) -> rusqlite::Result<T> + Send,
+    F: FnMut(&Writing<'_>) -> rusqlite::Result<T> + Send,
 {
-    fn apply(&mut self, conn: &Connection) -> rusqlite::Result<()> {
-        self.answer = (self.work)(conn)?;
+    fn apply(&mut self, writing: &Writing<'_>) -> rusqlite::Result<()> {
+        self.answer = (self.work)(writing)?;
         Ok(())
     }
 
@@ -88,8 +93,13 @@ where
 
 /// Works until every sender of jobs is gone and every job is settled.
 pub(super) fn run(mut store: Store, mut jobs: mpsc::Receiver<Job>, arrivals: Arc<Notify>) {
+    let mut is_busy = false;
     while let Some(first) = jobs.blocking_recv() {
+        if is_busy {
+            std::thread::sleep(LINGER);
+        }
         let group = gather(first, &mut jobs);
+        is_busy = group.len() >= LINGER_FROM_JOBS;
         settle_group(&mut store, group, &arrivals);
         store.checkpoint_if_due();
     }
@@ -137,7 +147,7 @@ fn settle_group(store: &mut Store, mut group: Vec<Job>, arrivals: &Notify) {
 fn write(store: &mut Store, group: &mut [Job]) -> Result<(), String> {
     let bytes = group.iter().map(|job| job.bytes + JOB_BYTES).sum();
     store
-        .transact(bytes, |conn| group.iter_mut().try_for_each(|job| job.step.apply(conn)))
+        .transact(bytes, |writing| group.iter_mut().try_for_each(|job| job.step.apply(writing)))
         .map_err(|error| format!("cannot write to the queue file: {error}"))
 }
 
