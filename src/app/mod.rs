@@ -5,8 +5,11 @@ mod admin;
 mod check;
 mod dead_letters;
 mod demo;
+mod movers;
 mod places;
 mod query;
+mod running;
+mod served;
 mod simulate;
 mod status;
 mod up;
@@ -82,9 +85,9 @@ async fn dispatch(cli: Cli, flags: BTreeMap<String, String>) -> anyhow::Result<E
     let sources = Sources { config: cli.config.as_deref().map(Path::to_owned), flags };
     match cli.command {
         Command::Up(arguments) => up::up(&sources, &arguments).await,
-        Command::Receive(ports) => up::receive(&sources, &ports).await,
-        Command::Batch(mover) => up::batch(&sources, &mover).await,
-        Command::Load(mover) => up::load(&sources, &mover).await,
+        Command::Receive(ports) => movers::receive(&sources, &ports).await,
+        Command::Batch(mover) => movers::batch(&sources, &mover).await,
+        Command::Load(mover) => movers::load(&sources, &mover).await,
         Command::DeadLetters { action } => dead_letters::run(&sources, action).await,
         Command::Simulate(arguments) => simulate::run(&sources, &arguments).await,
         Command::Query(arguments) => query::run(&sources, &arguments).await,

@@ -14,7 +14,8 @@ use crate::event::format_instant;
 use crate::settings::{Need, WarehouseAddress};
 use crate::warehouse::{Answer, Cell};
 
-use super::{Exit, Sources, admin, places};
+use super::served::Served;
+use super::{Exit, Sources, places};
 
 /// The largest whole number that every JSON reader keeps exactly.
 const EXACT_MAX: i64 = 9_007_199_254_740_992;
@@ -96,7 +97,7 @@ async fn asked(
     let Some(WarehouseAddress::DuckDb(file)) = &settings.warehouse else { return Ok(None) };
     let started = Instant::now();
     loop {
-        let Some(served) = admin::Served::find(file) else { return Ok(None) };
+        let Some(served) = Served::find(file) else { return Ok(None) };
         match ask(&served, sql, format).await {
             Ok(Reply::Answer(text)) => return Ok(Some(text)),
             Ok(Reply::Fault(message)) => bail!(message),
@@ -116,7 +117,7 @@ enum Reply {
     Busy,
 }
 
-async fn ask(served: &admin::Served, sql: &str, format: QueryFormat) -> anyhow::Result<Reply> {
+async fn ask(served: &Served, sql: &str, format: QueryFormat) -> anyhow::Result<Reply> {
     let format = match format {
         QueryFormat::Table => "table",
         QueryFormat::Csv => "csv",

@@ -370,3 +370,6 @@ async fn empty_dead_letter_queue(
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

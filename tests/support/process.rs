@@ -18,7 +18,7 @@ use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
-use tokio::time::{Instant, sleep, timeout_at};
+use tokio::time::{Instant, interval, timeout_at};
 
 pub use self::moto::Moto;
 pub use self::postgres::{Postgres, PostgresOptions, ServerTls};
@@ -28,13 +28,14 @@ const LOOK_EVERY: Duration = Duration::from_millis(20);
 /// Looks until `look` finds something; panics with `what` when `patience` is over.
 pub async fn eventually<T>(what: &str, patience: Duration, mut look: impl AsyncFnMut() -> Option<T>) -> T {
     let deadline = Instant::now() + patience;
+    let mut next_look = interval(LOOK_EVERY);
     loop {
+        next_look.tick().await;
         // A look that hangs must not hang the test.
         if let Ok(Some(found)) = timeout_at(deadline, look()).await {
             return found;
         }
         assert!(Instant::now() < deadline, "not within {patience:?}: {what}");
-        sleep(LOOK_EVERY).await;
     }
 }
 
@@ -94,7 +95,9 @@ impl Child {
     /// Waits for its end; panics with its stderr when `patience` is over.
     pub async fn wait(&mut self, patience: Duration) -> ExitStatus {
         let deadline = Instant::now() + patience;
+        let mut next_look = interval(LOOK_EVERY);
         loop {
+            next_look.tick().await;
             if let Some(status) = self.ended() {
                 return status;
             }
@@ -104,7 +107,6 @@ impl Child {
                 self.name,
                 self.stderr()
             );
-            sleep(LOOK_EVERY).await;
         }
     }
 

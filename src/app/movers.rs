@@ -1,0 +1,173 @@
+//! The movers, made from settings and places; and each as a process of its own.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
+use tracing::info;
+
+use crate::aftership::signature::{Secrets, Verifier};
+use crate::batch::{Batch, BatchSettings, Landed};
+use crate::cli;
+use crate::lake::Lake;
+use crate::load::{Load, LoadSettings, Loaded};
+use crate::receive::{Receive, ReceiveSettings, Received};
+use crate::settings::{Need, Settings};
+use crate::warehouse::Warehouse;
+
+use super::places::{self, Queues};
+use super::running::{DRAIN_MAX, Running, bind_all, bind_ops, watch_queues};
+use super::status::progress_bar;
+use super::{Exit, Sources, strictly};
+
+pub(super) async fn receive(sources: &Sources, ports: &cli::Ports) -> anyhow::Result<Exit> {
+    let settings = sources.gather(&[Need::Receiving, Need::Queue])?;
+    let verifier = verifier(&settings);
+    let queues = places::queue(&settings).await?;
+    let running = Running::new(settings);
+    let (listener, _, _) = bind_all(&running, ports, None, false).await?;
+    let received = Arc::new(Received::default());
+    let receiving = start_receive(&running, verifier, &queues, listener, &received);
+    let watching = watch_queues(&running, queues.main.clone(), None);
+
+    running.shutdown.draining().await;
+    let drain = async {
+        let _ = receiving.await;
+        queues.main.close().await;
+    };
+    let _ = tokio::time::timeout(DRAIN_MAX, drain).await;
+    watching.abort();
+    info!(received = received.accepted(), "drained");
+    Ok(Exit::Done)
+}
+
+pub(super) async fn batch(sources: &Sources, arguments: &cli::Mover) -> anyhow::Result<Exit> {
+    let settings = sources.gather(&[Need::Queue, Need::Lake])?;
+    let queues = places::queue(&settings).await?;
+    let lake = places::lake(&settings).await?;
+    let mut running = Running::new(settings);
+    let landed = Arc::new(Landed::default());
+    if arguments.once {
+        running.settings.ops_listen = None;
+    }
+    let _ops = bind_ops(&running, &arguments.ports, None).await?;
+    let stop = running.shutdown.draining_token();
+    let mover = batch_mover(&running, &queues, &lake, &landed);
+    if arguments.once {
+        mover.run_once(stop).await;
+    } else {
+        let watching = watch_queues(&running, queues.main.clone(), queues.dead_letters.clone());
+        mover.run(stop).await;
+        watching.abort();
+    }
+    queues.main.close().await;
+    let dead = landed.dead_letters.load(Ordering::Relaxed);
+    if arguments.once {
+        println!(
+            "{}",
+            serde_json::json!({ "landed": landed.events.load(Ordering::Relaxed), "dead_letters": dead })
+        );
+    }
+    Ok(strictly(arguments, dead))
+}
+
+pub(super) async fn load(sources: &Sources, arguments: &cli::Mover) -> anyhow::Result<Exit> {
+    let settings = sources.gather(&[Need::Lake, Need::Warehouse])?;
+    let lake = places::lake(&settings).await?;
+    let warehouse = places::warehouse(&settings)?;
+    places::prepare(&settings, warehouse.as_ref()).await?;
+    let mut running = Running::new(settings);
+    if arguments.once {
+        running.settings.ops_listen = None;
+    }
+    let _ops = bind_ops(&running, &arguments.ports, Some(warehouse.clone())).await?;
+    let load = load_mover(&running, &lake, &warehouse, &Arc::new(Loaded::default()), None);
+    let stop = running.shutdown.draining_token();
+    if !arguments.once {
+        load.run(stop).await;
+        return Ok(Exit::Done);
+    }
+    let bar = progress_bar("objects");
+    let summary = load
+        .run_once(&stop, |done, of| {
+            bar.set_length(of);
+            bar.set_position(done);
+        })
+        .await;
+    bar.finish_and_clear();
+    let summary = summary?;
+    println!("{}", serde_json::to_string(&summary)?);
+    Ok(strictly(arguments, u64::try_from(summary.rejected).unwrap_or(0) + summary.files_rejected))
+}
+
+pub(super) fn batch_mover(
+    running: &Running,
+    queues: &Queues,
+    lake: &Arc<dyn Lake>,
+    landed: &Arc<Landed>,
+) -> Batch {
+    let settings = &running.settings;
+    Batch {
+        queue: Arc::clone(&queues.main),
+        dead_letter_queue: queues.dead_letters.clone(),
+        lake: Arc::clone(lake),
+        settings: BatchSettings {
+            age: settings.batch_age,
+            bytes_max: settings.batch_bytes,
+            events_max: settings.batch_events,
+            lease: settings.batch_lease,
+            compression: settings.lake_compression,
+            ..BatchSettings::default()
+        },
+        health: running.health.clone(),
+        landed: Arc::clone(landed),
+    }
+}
+
+/// `landed`: of a batch mover in the same process, whose work is then loaded at once.
+pub(super) fn load_mover(
+    running: &Running,
+    lake: &Arc<dyn Lake>,
+    warehouse: &Arc<dyn Warehouse>,
+    loaded: &Arc<Loaded>,
+    landed: Option<&Arc<Landed>>,
+) -> Load {
+    Load {
+        lake: Arc::clone(lake),
+        warehouse: Arc::clone(warehouse),
+        settings: LoadSettings { interval: running.settings.load_interval, ..LoadSettings::default() },
+        health: running.health.clone(),
+        loaded: Arc::clone(loaded),
+        landed: landed.map(|landed| Arc::clone(&landed.notify)),
+    }
+}
+
+pub(super) fn verifier(settings: &Settings) -> Verifier {
+    let secrets =
+        Secrets::new(settings.webhook_secrets.iter().map(|secret| secret.expose().to_owned()).collect());
+    Verifier::new(&settings.signature_products, secrets)
+}
+
+pub(super) fn start_receive(
+    running: &Running,
+    verifier: Verifier,
+    queues: &Queues,
+    listener: TcpListener,
+    received: &Arc<Received>,
+) -> JoinHandle<()> {
+    let settings = ReceiveSettings {
+        connections_max: running.settings.connections_max,
+        requests_max: running.settings.requests_max,
+        drain_delay: running.settings.drain_delay,
+        ..ReceiveSettings::default()
+    };
+    let receive = Receive::new(
+        settings,
+        verifier,
+        Arc::clone(&queues.main),
+        running.health.clone(),
+        Arc::clone(received),
+    );
+    tokio::spawn(receive.serve(listener, running.shutdown.clone()))
+}
