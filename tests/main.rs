@@ -20,7 +20,9 @@ mod journeys {
     pub mod crash;
     pub mod dead_letters;
     pub mod embedded;
+    pub mod loaders;
     pub mod order;
+    pub mod outage;
     pub mod redrive;
     pub mod shutdown;
     pub mod split;

@@ -5,13 +5,7 @@
 
 use jiff::Timestamp;
 
-use crate::event::truncate_to_micros;
-
-/// 1900-01-01: no courier scanned before; such dates are other programs' zero (0001-01-01, 1899-12-30).
-const SECOND_MIN: i64 = -2_208_988_800;
-
-/// 9999-01-01: from here on dates are other programs' "never".
-const SECOND_END: i64 = 253_370_764_800;
+use crate::event::{is_plausible, truncate_to_micros};
 
 /// `ts` has ten digits; anything else is another unit, or broken.
 const TS_MIN: i64 = 1_000_000_000;
@@ -26,8 +20,7 @@ pub fn parse_instant(text: &str) -> Option<Timestamp> {
         return None;
     }
     let instant: Timestamp = text.parse().ok()?;
-    let is_plausible = (SECOND_MIN..SECOND_END).contains(&instant.as_second());
-    is_plausible.then(|| truncate_to_micros(instant))
+    is_plausible(instant).then(|| truncate_to_micros(instant))
 }
 
 /// The instant of an envelope's `ts`, when it can be one.

@@ -29,7 +29,7 @@ pub(super) async fn run(sources: &Sources, role: Role) -> anyhow::Result<Exit> {
         report("operators' listener", listener(ops).await, &mut faults);
     }
     if needs.contains(&Need::Queue) {
-        report("queue", queue(&settings).await, &mut faults);
+        report("queue", queue(&settings, needs.contains(&Need::Lake)).await, &mut faults);
     }
     if needs.contains(&Need::Lake) {
         report("lake", lake(&settings).await, &mut faults);
@@ -72,13 +72,19 @@ fn absent(path: &std::path::Path) -> Option<String> {
     ))
 }
 
-async fn queue(settings: &Settings) -> Result<String, String> {
+/// Who only sends has nothing to do with the dead-letter queue.
+async fn queue(settings: &Settings, with_dead_letters: bool) -> Result<String, String> {
     if let Some(QueueAddress::File(dir)) = &settings.queue
         && let Some(text) = absent(dir)
     {
         return Ok(text);
     }
-    let queues = places::queue(settings).await.map_err(|error| describe(&error))?;
+    if !with_dead_letters {
+        let queue = places::queue(settings).await.map_err(|error| describe(&error))?;
+        queue.probe().await.map_err(|error| error.to_string())?;
+        return Ok(format!("{} queue reached", queue.kind()));
+    }
+    let queues = places::queues(settings).await.map_err(|error| describe(&error))?;
     queues.main.probe().await.map_err(|error| error.to_string())?;
     let dead_letters = match &queues.dead_letters {
         Some(queue) => {

@@ -101,16 +101,16 @@ async fn replay(sources: &Sources, act: &Act) -> anyhow::Result<Exit> {
     if !confirmed(act, &letters, "send again")? {
         return Ok(Exit::Done);
     }
-    let queues = places::queue(&settings).await?;
+    let queue = places::queue(&settings).await?;
     let bar = status::progress_bar("letters");
     let stop = interrupted();
-    let report = replay::replay(lake.as_ref(), queues.main.clone(), letters, &order, &stop, |done, of| {
+    let report = replay::replay(lake.as_ref(), queue.clone(), letters, &order, &stop, |done, of| {
         bar.set_length(of);
         bar.set_position(done);
     })
     .await;
     bar.finish_and_clear();
-    queues.main.close().await;
+    queue.close().await;
     finish(&report?, "sent again")
 }
 

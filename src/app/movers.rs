@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
@@ -20,21 +21,28 @@ use super::places::{self, Queues};
 use super::running::{DRAIN_MAX, Running, bind_all, bind_ops, watch_queues};
 use super::status::progress_bar;
 use super::{Exit, Sources, strictly};
+use crate::queue::Queue;
+
+/// How long requests under way get to finish when receiving is all a process does: the time for a slow body and for
+/// the queue, within the 25 s of a drain.
+const FINISH_ALONE: Duration = Duration::from_secs(16);
+/// The same when there is still to be batched and loaded what they bring.
+pub(super) const FINISH_WITH_OTHERS: Duration = Duration::from_secs(8);
 
 pub(super) async fn receive(sources: &Sources, ports: &cli::Ports) -> anyhow::Result<Exit> {
     let settings = sources.gather(&[Need::Receiving, Need::Queue])?;
     let verifier = verifier(&settings);
-    let queues = places::queue(&settings).await?;
+    let queue = places::queue(&settings).await?;
     let running = Running::new(settings);
     let (listener, _, _) = bind_all(&running, ports, None, false).await?;
     let received = Arc::new(Received::default());
-    let receiving = start_receive(&running, verifier, &queues, listener, &received);
-    let watching = watch_queues(&running, queues.main.clone(), None);
+    let receiving = start_receive(&running, verifier, &queue, listener, &received, FINISH_ALONE);
+    let watching = watch_queues(&running, queue.clone(), None);
 
     running.shutdown.draining().await;
     let drain = async {
         let _ = receiving.await;
-        queues.main.close().await;
+        queue.close().await;
     };
     let _ = tokio::time::timeout(DRAIN_MAX, drain).await;
     watching.abort();
@@ -44,7 +52,7 @@ pub(super) async fn receive(sources: &Sources, ports: &cli::Ports) -> anyhow::Re
 
 pub(super) async fn batch(sources: &Sources, arguments: &cli::Mover) -> anyhow::Result<Exit> {
     let settings = sources.gather(&[Need::Queue, Need::Lake])?;
-    let queues = places::queue(&settings).await?;
+    let queues = places::queues(&settings).await?;
     let lake = places::lake(&settings).await?;
     let mut running = Running::new(settings);
     let landed = Arc::new(Landed::default());
@@ -98,6 +106,12 @@ pub(super) async fn load(sources: &Sources, arguments: &cli::Mover) -> anyhow::R
     bar.finish_and_clear();
     let summary = summary?;
     println!("{}", serde_json::to_string(&summary)?);
+    if summary.files_missing > 0 {
+        anyhow::bail!(
+            "{} objects were listed but are not in the lake: they have no ledger row",
+            summary.files_missing
+        );
+    }
     Ok(strictly(arguments, u64::try_from(summary.rejected).unwrap_or(0) + summary.files_rejected))
 }
 
@@ -152,22 +166,19 @@ pub(super) fn verifier(settings: &Settings) -> Verifier {
 pub(super) fn start_receive(
     running: &Running,
     verifier: Verifier,
-    queues: &Queues,
+    queue: &Arc<dyn Queue>,
     listener: TcpListener,
     received: &Arc<Received>,
+    finish_max: Duration,
 ) -> JoinHandle<()> {
     let settings = ReceiveSettings {
         connections_max: running.settings.connections_max,
         requests_max: running.settings.requests_max,
         drain_delay: running.settings.drain_delay,
+        finish_max,
         ..ReceiveSettings::default()
     };
-    let receive = Receive::new(
-        settings,
-        verifier,
-        Arc::clone(&queues.main),
-        running.health.clone(),
-        Arc::clone(received),
-    );
+    let receive =
+        Receive::new(settings, verifier, Arc::clone(queue), running.health.clone(), Arc::clone(received));
     tokio::spawn(receive.serve(listener, running.shutdown.clone()))
 }

@@ -1,5 +1,6 @@
 //! Opens the three places by their addresses.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::Context;
@@ -24,36 +25,44 @@ pub(super) struct Queues {
     pub(super) dead_letters: Option<Arc<dyn Queue>>,
 }
 
-/// Opens the queue.
-pub(super) async fn queue(settings: &Settings) -> anyhow::Result<Queues> {
+/// Opens the queue alone: who only sends needs no rights on the dead-letter queue.
+pub(super) async fn queue(settings: &Settings) -> anyhow::Result<Arc<dyn Queue>> {
     match settings.queue.as_ref().context("no queue address")? {
-        QueueAddress::File(dir) => {
-            let queue = DiskQueue::open(dir, DiskOptions::default())
-                .with_context(|| format!("cannot open the queue in {}", dir.display()))?;
-            Ok(Queues { main: Arc::new(queue), dead_letters: None })
-        }
-        QueueAddress::Sqs(url) => {
-            let sdk = aws::sdk_config().await;
-            let main = SqsQueue::open(&sdk, url.clone(), SqsOptions::default())
-                .await
-                .with_context(|| format!("cannot open the queue {url}"))?;
-            let dead_letters_url = match settings.dead_letters.as_deref() {
-                Some("off") => None,
-                Some(url) => Some(url.to_owned()),
-                None => main.dead_letter_url().await.context("cannot find the queue's dead-letter queue")?,
-            };
-            let dead_letters: Option<Arc<dyn Queue>> = match dead_letters_url {
-                Some(url) => {
-                    let queue = SqsQueue::open(&sdk, url.clone(), SqsOptions::default())
-                        .await
-                        .with_context(|| format!("cannot open the dead-letter queue {url}"))?;
-                    Some(Arc::new(queue))
-                }
-                None => None,
-            };
-            Ok(Queues { main: Arc::new(main), dead_letters })
-        }
+        QueueAddress::File(dir) => disk_queue(dir),
+        QueueAddress::Sqs(url) => Ok(Arc::new(sqs_queue(url).await?)),
     }
+}
+
+/// Opens the queue, and the dead-letter queue that its redrive policy or the setting names.
+pub(super) async fn queues(settings: &Settings) -> anyhow::Result<Queues> {
+    let url = match settings.queue.as_ref().context("no queue address")? {
+        QueueAddress::File(dir) => return Ok(Queues { main: disk_queue(dir)?, dead_letters: None }),
+        QueueAddress::Sqs(url) => url,
+    };
+    let main = sqs_queue(url).await?;
+    let dead_letters_url = match settings.dead_letters.as_deref() {
+        Some("off") => None,
+        Some(url) => Some(url.to_owned()),
+        None => main.dead_letter_url().await.context("cannot find the queue's dead-letter queue")?,
+    };
+    let dead_letters: Option<Arc<dyn Queue>> = match dead_letters_url {
+        Some(url) => Some(Arc::new(sqs_queue(&url).await.context("cannot open the dead-letter queue")?)),
+        None => None,
+    };
+    Ok(Queues { main: Arc::new(main), dead_letters })
+}
+
+fn disk_queue(dir: &Path) -> anyhow::Result<Arc<dyn Queue>> {
+    let queue = DiskQueue::open(dir, DiskOptions::default())
+        .with_context(|| format!("cannot open the queue in {}", dir.display()))?;
+    Ok(Arc::new(queue))
+}
+
+async fn sqs_queue(url: &str) -> anyhow::Result<SqsQueue> {
+    let sdk = aws::sdk_config().await;
+    SqsQueue::open(&sdk, url.to_owned(), SqsOptions::default())
+        .await
+        .with_context(|| format!("cannot open the queue {url}"))
 }
 
 /// Opens the lake.

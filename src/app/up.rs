@@ -18,7 +18,7 @@ use crate::receive::Received;
 use crate::settings::{Need, Purpose, Settings, WarehouseAddress};
 use crate::warehouse::Warehouse;
 
-use super::movers::{batch_mover, load_mover, start_receive, verifier};
+use super::movers::{FINISH_WITH_OTHERS, batch_mover, load_mover, start_receive, verifier};
 use super::places::{self, Queues};
 use super::running::{DRAIN_MAX, Running, bind_all, watch_queues};
 use super::status::{Counts, FolderLock, StatusLine};
@@ -57,7 +57,8 @@ pub(super) async fn up(sources: &Sources, arguments: &cli::Up) -> anyhow::Result
     let batch_stop = CancellationToken::new();
     let load_stop = CancellationToken::new();
 
-    let receiving = start_receive(&running, verifier, &places.queues, listener, &received);
+    let receiving =
+        start_receive(&running, verifier, &places.queues.main, listener, &received, FINISH_WITH_OTHERS);
     let batching =
         tokio::spawn(batch_mover(&running, &places.queues, &places.lake, &landed).run(batch_stop.clone()));
     let loading = {
@@ -117,7 +118,7 @@ struct Places {
 impl Places {
     async fn open(settings: &Settings) -> anyhow::Result<Places> {
         Ok(Places {
-            queues: places::queue(settings).await?,
+            queues: places::queues(settings).await?,
             lake: places::lake(settings).await?,
             warehouse: places::warehouse(settings)?,
         })

@@ -105,11 +105,15 @@ impl Flusher {
         let objects: Vec<_> = closed.iter().map(|window| window.manifest.clone()).collect();
         let reason = closed.first().map(|window| window.reason);
         if let Some(reason) = reason {
-            let written_at = crate::event::truncate_to_micros(Timestamp::now());
-            let manifest = Manifest { v: 1, written_at, reason, objects };
-            let body = Bytes::from(manifest.to_json());
-            let key = layout::manifest_key(written_at, &manifest.hash());
-            self.until_given_up("manifest", || self.lake.put_new(&key, body.clone())).await?;
+            let put = || {
+                // Loaders look for what is new by this time: it must be of the attempt that succeeds, not of one
+                // before a long outage.
+                let written_at = crate::event::truncate_to_micros(Timestamp::now());
+                let manifest = Manifest { v: 1, written_at, reason, objects: objects.clone() };
+                let key = layout::manifest_key(written_at, &manifest.hash());
+                async move { self.lake.put_new(&key, Bytes::from(manifest.to_json())).await }
+            };
+            self.until_given_up("manifest", put).await?;
         }
         Ok(Durable { leases: closed.iter().flat_map(|window| window.leases.iter().cloned()).collect() })
     }
@@ -126,7 +130,12 @@ impl Flusher {
         let mut backoff = Backoff::new(Duration::from_millis(100), Duration::from_secs(10));
         let mut attempts = 0u32;
         loop {
-            match act().await {
+            let outcome = tokio::select! {
+                outcome = act() => outcome,
+                // A put may try for a minute by itself. What it did by then is a duplicate at worst.
+                () = self.give_up.cancelled() => Err(LakeError::Unavailable("time to end".to_owned())),
+            };
+            match outcome {
                 Err(error @ LakeError::Unavailable(_)) if !self.give_up.is_cancelled() => {
                     attempts += 1;
                     metrics::batch_failure("put");

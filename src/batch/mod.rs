@@ -101,6 +101,11 @@ pub struct Batch {
 
 /// Messages asked for at once.
 const RECEIVE_MAX: usize = 200;
+/// Bytes of text that one receive should bring, judged by the last one: SQS cannot be told, and its messages may have
+/// 1 MiB each.
+const RECEIVE_BYTES: usize = 8 * 1024 * 1024;
+/// The first time, when their size is not known yet.
+const FIRST_RECEIVE: usize = 10;
 /// How long one receive waits; also the longest that a drain waits for it.
 const RECEIVE_WAIT: Duration = Duration::from_secs(5);
 /// The same where asking is free.
@@ -109,6 +114,8 @@ const RECEIVE_WAIT_LOCAL: Duration = Duration::from_millis(500);
 const FLUSHES_MAX: usize = 4;
 /// Open windows at once.
 const WINDOWS_MAX: usize = 8;
+/// The longest that a mover without work may wait for its last flushes before the watchdog calls it stuck.
+const LANDING_MAX: Duration = Duration::from_secs(24 * 3600);
 /// Of a drain's 25 s, what landing may take.
 const DRAIN_MAX: Duration = Duration::from_secs(6);
 
@@ -149,24 +156,25 @@ impl Batch {
             tokio::spawn(async move { empty_dead_letter_queue(queue, flusher, lease, stop, once).await })
         });
 
-        self.group(receiver, flusher, give_up, &stop).await;
+        let ending = tokio::spawn(async move {
+            stop.cancelled().await;
+            tokio::time::sleep(DRAIN_MAX).await;
+            give_up.cancel();
+        });
+
+        self.group(receiver, flusher).await;
 
         let _ = receiving.await;
         if let Some(emptying) = emptying {
             let _ = emptying.await;
         }
+        ending.abort();
         heartbeat_stop.cancel();
         let _ = heartbeat.await;
     }
 
     /// The loop: groups what comes in, lands what is due, until nothing comes any more.
-    async fn group(
-        &self,
-        mut receiver: mpsc::Receiver<Vec<Delivery>>,
-        flusher: Flusher,
-        give_up: CancellationToken,
-        stop: &CancellationToken,
-    ) {
+    async fn group(&self, mut receiver: mpsc::Receiver<Vec<Delivery>>, flusher: Flusher) {
         let mut windows = Windows::new(WindowLimits {
             age: self.settings.age,
             bytes_max: self.settings.bytes_max,
@@ -180,42 +188,38 @@ impl Batch {
         );
         tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         let mut running = JoinSet::new();
-        let mut deadline_set = false;
         loop {
-            if stop.is_cancelled() && !deadline_set {
-                deadline_set = true;
-                let give_up = give_up.clone();
-                tokio::spawn(async move {
-                    tokio::time::sleep(DRAIN_MAX).await;
-                    give_up.cancel();
-                });
-            }
+            // When all flushes are under way (an outage of the lake) nothing more is taken, but the loop goes on
+            // turning: it is not stuck, and it must notice the end.
+            let has_room = running.len() < FLUSHES_MAX;
             tokio::select! {
-                deliveries = receiver.recv() => match deliveries {
+                deliveries = receiver.recv(), if has_room => match deliveries {
                     Some(deliveries) => {
-                        let closed = self.sort(deliveries, &mut windows, &flushes, &mut running).await;
-                        flushes.land(closed, &mut running).await;
+                        let closed = self.sort(deliveries, &mut windows, &flushes, &mut running);
+                        flushes.land(closed, &mut running);
                     }
                     None => break,
                 },
                 _ = tick.tick() => {
                     self.health.beat("batch");
                     metrics::batch_held(windows.events() as u64, windows.bytes_raw());
-                    let closed = windows.close_due(Timestamp::now());
-                    flushes.land(closed, &mut running).await;
+                    if has_room {
+                        flushes.land(windows.close_due(Timestamp::now()), &mut running);
+                    }
                 }
                 Some(_) = running.join_next() => {}
             }
         }
 
-        flushes.land(windows.close_all(FlushReason::Drain), &mut running).await;
-        while running.join_next().await.is_some() {}
+        flushes.land(windows.close_all(FlushReason::Drain), &mut running);
+        let landing = async { while running.join_next().await.is_some() {} };
+        self.health.attended("batch", LANDING_MAX, landing).await;
         self.health.rest("batch");
         metrics::batch_held(0, 0);
     }
 
     /// Puts deliveries where they belong; gives back the windows that this fills.
-    async fn sort(
+    fn sort(
         &self,
         deliveries: Vec<Delivery>,
         windows: &mut Windows,
@@ -236,19 +240,19 @@ impl Batch {
                         "a message came again and again, it travels alone"
                     );
                     let alone = window::alone(&event, lease, self.settings.compression, now);
-                    flushes.land(vec![alone], running).await;
+                    flushes.land(vec![alone], running);
                 }
                 Verdict::Event(event) => closed.extend(windows.push(&event, lease, now)),
             }
         }
         if !letters.is_empty() {
-            flushes.bury(letters, running).await;
+            flushes.bury(letters, running);
         }
         closed
     }
 }
 
-/// Starts flushes, a bounded number at once: the wait for a place is what holds receiving back.
+/// Starts flushes; a bounded number write at once.
 struct Flushes {
     flusher: Flusher,
     places: Arc<Semaphore>,
@@ -259,27 +263,23 @@ impl Flushes {
         Flushes { flusher, places: Arc::new(Semaphore::new(FLUSHES_MAX)) }
     }
 
-    async fn land(&self, closed: Vec<Closed>, running: &mut JoinSet<()>) {
+    fn land(&self, closed: Vec<Closed>, running: &mut JoinSet<()>) {
         if closed.is_empty() {
             return;
         }
-        if let Ok(place) = Arc::clone(&self.places).acquire_owned().await {
-            let flusher = self.flusher.clone();
-            running.spawn(async move {
-                flusher.land(closed).await;
-                drop(place);
-            });
-        }
+        let (flusher, places) = (self.flusher.clone(), Arc::clone(&self.places));
+        running.spawn(async move {
+            let _place = places.acquire_owned().await;
+            flusher.land(closed).await;
+        });
     }
 
-    async fn bury(&self, letters: Vec<(DeadLetter, Lease)>, running: &mut JoinSet<()>) {
-        if let Ok(place) = Arc::clone(&self.places).acquire_owned().await {
-            let flusher = self.flusher.clone();
-            running.spawn(async move {
-                flusher.bury(letters).await;
-                drop(place);
-            });
-        }
+    fn bury(&self, letters: Vec<(DeadLetter, Lease)>, running: &mut JoinSet<()>) {
+        let (flusher, places) = (self.flusher.clone(), Arc::clone(&self.places));
+        running.spawn(async move {
+            let _place = places.acquire_owned().await;
+            flusher.bury(letters).await;
+        });
     }
 }
 
@@ -293,12 +293,13 @@ async fn receive(
     once: bool,
 ) {
     let mut backoff = Backoff::new(Duration::from_millis(100), Duration::from_secs(10));
+    let mut count_max = FIRST_RECEIVE;
     while !stop.is_cancelled() {
         tokio::select! {
             () = held.room(settings.held_max) => {}
             () = stop.cancelled() => return,
         }
-        let max = RECEIVE_MAX.min(settings.held_max.saturating_sub(held.count())).max(1);
+        let max = count_max.min(settings.held_max.saturating_sub(held.count())).max(1);
         // A drain waits for this to end; only where asking costs money is a long wait worth it.
         let is_local = queue.kind() == "disk";
         let wait = if once || is_local { RECEIVE_WAIT_LOCAL } else { RECEIVE_WAIT };
@@ -311,6 +312,7 @@ async fn receive(
             }
             Ok(deliveries) => {
                 backoff = Backoff::new(Duration::from_millis(100), Duration::from_secs(10));
+                count_max = receive_max(&deliveries);
                 held.add(deliveries.iter().map(|delivery| delivery.lease.clone()));
                 if sender.send(deliveries).await.is_err() {
                     return;
@@ -326,6 +328,13 @@ async fn receive(
             }
         }
     }
+}
+
+/// How many messages of this size to ask for next.
+fn receive_max(deliveries: &[Delivery]) -> usize {
+    let bytes: usize = deliveries.iter().map(|delivery| delivery.body.len()).sum();
+    let average = (bytes / deliveries.len().max(1)).max(1);
+    (RECEIVE_BYTES / average).clamp(1, RECEIVE_MAX)
 }
 
 /// Nothing left to take now. Messages that others hold are theirs.

@@ -54,9 +54,10 @@ pub fn read(delivery: &Delivery, attempts_max: u32, now: Timestamp) -> Verdict {
 
 /// A dead letter for a message that SQS itself had set aside in its dead-letter queue.
 pub fn redriven(delivery: &Delivery, now: Timestamp) -> Box<DeadLetter> {
-    match read_message(delivery, now) {
-        Ok((event, _)) => event_letter(delivery, &event, Reason::Redriven, None, now),
-        Err(letter) => letter,
+    match catch_unwind(AssertUnwindSafe(|| read_message(delivery, now))) {
+        Ok(Ok((event, _))) => event_letter(delivery, &event, Reason::Redriven, None, now),
+        Ok(Err(letter)) => letter,
+        Err(_) => message_letter(delivery, Reason::GaveUp, "reading it panics", now),
     }
 }
 

@@ -18,6 +18,9 @@ use super::{BodySha256, Event, EventKey, Source, format_instant};
 /// Largest line we take, bytes: the largest body in base64, and room for the rest.
 pub const LINE_BYTES_MAX: usize = 2 * 1024 * 1024;
 
+/// Longest event key we take, bytes.
+const KEY_BYTES_MAX: usize = 200;
+
 /// Version of the line format.
 const VERSION: u64 = 1;
 
@@ -112,7 +115,7 @@ pub fn decode(line: &[u8]) -> Result<Event, LineError> {
     Ok(Event {
         event_key: raw("event_key")
             .and_then(read_text::<String>)
-            .filter(|key| !key.is_empty())
+            .filter(|key| is_key(key))
             .map(|key| EventKey::from_text(&key))
             .ok_or(LineError::Field("event_key"))?,
         event_id: raw("event_id").and_then(read_text),
@@ -121,6 +124,7 @@ pub fn decode(line: &[u8]) -> Result<Event, LineError> {
             .and_then(read_text::<String>)
             .and_then(|text| text.parse::<Timestamp>().ok())
             .map(super::truncate_to_micros)
+            .filter(|at| super::is_plausible(*at))
             .ok_or(LineError::Field("received_at"))?,
         replay_id: raw("replay_id").and_then(read_text),
         body_sha256,
@@ -166,6 +170,11 @@ fn write_text(line: &mut Vec<u8>, text: Option<&str>) {
         None => line.extend_from_slice(b"null"),
         Some(text) => serde_json::to_writer(&mut *line, text).expect("a string always has a JSON form"),
     }
+}
+
+/// A UUID has 36 characters and a hash 64; a foreign line may say anything, and every warehouse must hold it.
+fn is_key(key: &str) -> bool {
+    (1..=KEY_BYTES_MAX).contains(&key.len()) && key.bytes().all(|byte| byte.is_ascii_graphic())
 }
 
 fn read_text<'a, T: Deserialize<'a>>(raw: &'a str) -> Option<T> {

@@ -62,6 +62,14 @@ pub fn truncate_to_micros(instant: Timestamp) -> Timestamp {
     Timestamp::from_nanosecond(micros * 1_000).unwrap_or(Timestamp::MIN)
 }
 
+/// Is this an instant that somebody meant, and that every warehouse can hold? The years 1900 to 9998: what is before
+/// is other programs' zero (0001-01-01, 1899-12-30), what is after their "never".
+pub fn is_plausible(instant: Timestamp) -> bool {
+    const FROM: i64 = -2_208_988_800;
+    const UNTIL: i64 = 253_370_764_800;
+    (FROM..UNTIL).contains(&instant.as_second())
+}
+
 /// An instant as we write it everywhere: `2026-07-09T12:00:00.000000Z`, always six decimals.
 pub fn format_instant(instant: Timestamp) -> String {
     instant.strftime("%Y-%m-%dT%H:%M:%S.%6fZ").to_string()

@@ -11,6 +11,7 @@ use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
+use tracing::warn;
 
 use super::{Lake, LakeError, Put, layout, list_all};
 
@@ -309,14 +310,15 @@ pub async fn list(lake: &dyn Lake, filter: &Filter, all: bool) -> Result<Vec<Lis
     });
     stream::iter(wanted.collect::<Vec<_>>())
         .map(|(key, mark)| async move {
-            let letter: DeadLetter = read(lake, &key).await?;
+            let Some(letter) = read::<DeadLetter>(lake, &key).await? else { return Ok(None) };
             let closed = match mark {
-                Some(mark) => Some(read(lake, &mark).await?),
+                Some(mark) => read(lake, &mark).await?,
                 None => None,
             };
-            Ok(Listed { letter, closed })
+            Ok(Some(Listed { letter, closed }))
         })
         .buffered(READS)
+        .try_filter_map(|listed| std::future::ready(Ok(listed)))
         .try_filter(|listed| std::future::ready(filter.takes(&listed.letter)))
         .try_collect()
         .await
@@ -340,9 +342,16 @@ pub async fn record(lake: &dyn Lake, audit: &Audit) -> Result<(), LakeError> {
     Ok(())
 }
 
-async fn read<T: for<'de> Deserialize<'de>>(lake: &dyn Lake, key: &str) -> Result<T, LakeError> {
+/// One file that is damaged must not hide all others.
+async fn read<T: for<'de> Deserialize<'de>>(lake: &dyn Lake, key: &str) -> Result<Option<T>, LakeError> {
     let body = lake.get(key).await?;
-    serde_json::from_slice(&body).map_err(|error| LakeError::Refused(format!("cannot read {key}: {error}")))
+    match serde_json::from_slice(&body) {
+        Ok(found) => Ok(Some(found)),
+        Err(error) => {
+            warn!(path = key, %error, "cannot read a dead letter or its mark, it is left out");
+            Ok(None)
+        }
+    }
 }
 
 fn name_of(key: &str) -> &str {

@@ -41,9 +41,17 @@ pub struct Object {
 /// Why a lake call failed.
 #[derive(Debug, thiserror::Error)]
 pub enum LakeError {
-    /// No object of that key.
+    /// No object of that key, or none that can be read now (archived).
     #[error("no object {0}")]
     NotFound(String),
+    /// Larger than anything we read.
+    #[error("{key} is larger than {limit} bytes")]
+    TooLarge {
+        /// The object.
+        key: String,
+        /// Bytes.
+        limit: usize,
+    },
     /// May heal: the network, a throttle, a full disk.
     #[error("lake unavailable: {0}")]
     Unavailable(String),

@@ -116,7 +116,8 @@ impl S3Lake {
             self.client.get_object().bucket(&self.bucket).key(format!("{}{key}", self.root)).send().await;
         let mut stream = match outcome {
             Ok(found) => found.body,
-            Err(error) if error.code() == Some("NoSuchKey") => {
+            // The second one is an object in an archive: it is as good as gone until somebody restores it.
+            Err(error) if matches!(error.code(), Some("NoSuchKey" | "InvalidObjectState")) => {
                 return Err(LakeError::NotFound(key.to_owned()));
             }
             Err(error) => return Err(failure("get", key, &error)),
@@ -128,7 +129,7 @@ impl S3Lake {
                 let chunk =
                     chunk.map_err(|error| LakeError::Unavailable(format!("cannot read {key}: {error}")))?;
                 if body.len() + chunk.len() > OBJECT_BYTES_MAX {
-                    return Err(LakeError::Refused(format!("{key} is larger than {OBJECT_BYTES_MAX} bytes")));
+                    return Err(LakeError::TooLarge { key: key.to_owned(), limit: OBJECT_BYTES_MAX });
                 }
                 body.extend_from_slice(&chunk);
             }
@@ -139,19 +140,34 @@ impl S3Lake {
             .unwrap_or_else(|_| Err(LakeError::Unavailable(format!("reading {key} took too long"))))
     }
 
+    /// A full page, or the end: a store may answer with fewer than asked for, even with none, and say that more
+    /// follow.
     async fn list_once(&self, prefix: &str, after: Option<&str>) -> Result<Vec<Object>, LakeError> {
-        let outcome = self
-            .client
-            .list_objects_v2()
-            .bucket(&self.bucket)
-            .prefix(format!("{}{prefix}", self.root))
-            .set_start_after(after.map(|after| format!("{}{after}", self.root)))
-            .max_keys(LIST_PAGE as i32)
-            .send()
-            .await
-            .map_err(|error| failure("list", prefix, &error))?;
-        Ok(outcome
-            .contents()
+        let mut objects: Vec<Object> = Vec::new();
+        let mut token = None;
+        loop {
+            let wanted = LIST_PAGE.saturating_sub(objects.len()).max(1);
+            let outcome = self
+                .client
+                .list_objects_v2()
+                .bucket(&self.bucket)
+                .prefix(format!("{}{prefix}", self.root))
+                .set_start_after(after.map(|after| format!("{}{after}", self.root)))
+                .set_continuation_token(token)
+                .max_keys(i32::try_from(wanted).unwrap_or(i32::MAX))
+                .send()
+                .await
+                .map_err(|error| failure("list", prefix, &error))?;
+            objects.extend(self.objects(outcome.contents()));
+            token = outcome.next_continuation_token().map(str::to_owned);
+            if objects.len() >= LIST_PAGE || !outcome.is_truncated().unwrap_or(false) || token.is_none() {
+                return Ok(objects);
+            }
+        }
+    }
+
+    fn objects(&self, listed: &[aws_sdk_s3::types::Object]) -> Vec<Object> {
+        listed
             .iter()
             .filter_map(|object| {
                 let key = object.key()?.strip_prefix(&self.root)?.to_owned();
@@ -165,7 +181,7 @@ impl S3Lake {
                     modified_at,
                 })
             })
-            .collect())
+            .collect()
     }
 }
 

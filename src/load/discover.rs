@@ -1,22 +1,28 @@
 //! Which objects to load next: what manifests name and the ledger lacks.
 //!
 //! The listing of manifests goes by *write* time, so a late write into an old minute is found. A writer's clock may
-//! be off and a put may take its time, so each listing begins some way before the newest manifest seen. What a
-//! crash left without a manifest is found by a listing of the events themselves, at the first start and each night.
+//! be off and a put may take its time, so each listing begins some way before the newest manifest seen, and never
+//! after our own clock. What a crash left without a manifest, or a clock that is far off hid, is found by a listing
+//! of the events themselves, at the first start and each night.
 
 use std::collections::{BTreeMap, HashSet};
 use std::time::Duration;
 
+use futures_util::stream::{self, StreamExt, TryStreamExt};
 use jiff::Timestamp;
 use tracing::warn;
 
 use crate::lake::manifest::Manifest;
-use crate::lake::{Lake, LakeError, Object, layout, list_all};
+use crate::lake::{LIST_PAGE, Lake, LakeError, Object, layout, list_all};
 
 /// How far back each listing of manifests begins, before the newest one seen.
 const OVERLAP: Duration = Duration::from_secs(15 * 60);
 /// How far back the first listing begins, before the newest object in the ledger.
 const OVERLAP_FIRST: Duration = Duration::from_secs(48 * 3600);
+/// Manifests read at once.
+const READS: usize = 16;
+/// Pages of a listing that are looked at together: bounds memory, whatever the lake holds.
+const CHUNK_PAGES: usize = 10;
 
 /// An object to load.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,75 +34,118 @@ pub struct Found {
 }
 
 /// What has been seen so far.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Discovery {
     /// Write time of the newest manifest seen.
-    newest: Option<Timestamp>,
+    newest: Timestamp,
     /// Manifests read already, kept for the overlap only.
     read: HashSet<String>,
 }
 
 impl Discovery {
-    /// Begins where the ledger ends.
-    pub fn after(landed_until: Option<Timestamp>) -> Self {
+    /// Begins where the ledger ends; with an empty ledger now, since then a [`Listing`] finds all the rest.
+    pub fn after(landed_until: Option<Timestamp>, now: Timestamp) -> Self {
         let newest = landed_until
+            .map(|at| at.min(now))
             .and_then(|at| at.checked_sub(OVERLAP_FIRST).ok())
             .and_then(|at| at.checked_add(OVERLAP).ok());
-        Discovery { newest, read: HashSet::new() }
+        Discovery { newest: newest.unwrap_or(now), read: HashSet::new() }
     }
 
-    /// The objects of manifests not read before. Call [`Discovery::done`] once they are loaded.
-    pub async fn from_manifests(&self, lake: &dyn Lake) -> Result<(Vec<Found>, Vec<Object>), LakeError> {
-        let after =
-            self.newest.and_then(|newest| newest.checked_sub(OVERLAP).ok()).map(layout::manifests_after);
-        let manifests: Vec<Object> = list_all(lake, layout::MANIFESTS, after.as_deref())
-            .await?
-            .into_iter()
-            .filter(|object| !self.read.contains(&object.key))
-            .collect();
-        let mut found = BTreeMap::new();
-        for object in &manifests {
-            let body = lake.get(&object.key).await?;
-            match Manifest::from_json(&body) {
-                Ok(manifest) => {
-                    for entry in manifest.objects {
-                        found.entry(entry.key).or_insert(manifest.written_at);
-                    }
-                }
-                // The objects themselves are found by the nightly listing.
-                Err(error) => warn!(manifest = %object.key, %error, "cannot read a manifest"),
-            }
-        }
-        let mut found: Vec<Found> =
-            found.into_iter().map(|(key, landed_at)| Found { key, landed_at }).collect();
-        found.sort_by(|a, b| (a.landed_at, &a.key).cmp(&(b.landed_at, &b.key)));
-        Ok((found, manifests))
+    /// Where the next listing of manifests begins.
+    pub fn horizon(&self) -> Timestamp {
+        self.newest.checked_sub(OVERLAP).unwrap_or(Timestamp::MIN)
+    }
+
+    /// The manifests not read before, oldest first. Call [`Discovery::done`] once what they name is loaded.
+    pub async fn manifests(&self, lake: &dyn Lake) -> Result<Vec<Object>, LakeError> {
+        let after = layout::manifests_after(self.horizon());
+        let mut manifests = list_all(lake, layout::MANIFESTS, Some(&after)).await?;
+        manifests.retain(|object| !self.read.contains(&object.key));
+        Ok(manifests)
     }
 
     /// Remembers manifests whose objects are all in the ledger.
-    pub fn done(&mut self, manifests: Vec<Object>) {
+    pub fn done(&mut self, manifests: &[Object], now: Timestamp) {
         for manifest in manifests {
             let written_at = layout::manifest_written_at(&manifest.key).unwrap_or(manifest.modified_at);
-            self.newest = self.newest.max(Some(written_at));
-            self.read.insert(manifest.key);
+            // A writer whose clock is ahead must not hide those whose clocks are right.
+            self.newest = self.newest.max(written_at.min(now));
+            self.read.insert(manifest.key.clone());
         }
-        if let Some(horizon) = self.newest.and_then(|newest| newest.checked_sub(OVERLAP).ok()) {
-            self.read.retain(|key| layout::manifest_written_at(key).is_none_or(|at| at >= horizon));
-        }
+        let horizon = self.horizon();
+        self.read.retain(|key| layout::manifest_written_at(key).is_none_or(|at| at >= horizon));
     }
 }
 
-/// Every object of events there is, oldest write first.
-pub async fn from_listing(lake: &dyn Lake) -> Result<Vec<Found>, LakeError> {
-    let mut found: Vec<Found> = list_all(lake, layout::EVENTS, None)
-        .await?
-        .into_iter()
-        .filter(|object| layout::is_events_key(&object.key))
-        .map(|object| Found {
-            key: object.key,
-            landed_at: crate::event::truncate_to_micros(object.modified_at),
+/// The objects that manifests name, oldest write first.
+pub async fn named_by(lake: &dyn Lake, manifests: &[Object]) -> Result<Vec<Found>, LakeError> {
+    let keys: Vec<String> = manifests.iter().map(|object| object.key.clone()).collect();
+    let bodies: Vec<(String, bytes::Bytes)> = stream::iter(keys)
+        .map(|key| async move {
+            match lake.get(&key).await {
+                Ok(body) => Ok(Some((key, body))),
+                Err(LakeError::NotFound(_)) => Ok(None),
+                Err(error) => Err(error),
+            }
         })
-        .collect();
+        .buffered(READS)
+        .try_filter_map(|found| std::future::ready(Ok(found)))
+        .try_collect()
+        .await?;
+    let mut found = BTreeMap::new();
+    for (key, body) in bodies {
+        match Manifest::from_json(&body) {
+            Ok(manifest) => {
+                for entry in manifest.objects {
+                    if layout::is_events_key(&entry.key) {
+                        found.entry(entry.key).or_insert(manifest.written_at);
+                    } else {
+                        warn!(manifest = %key, path = %entry.key, "a manifest names what is no object of events");
+                    }
+                }
+            }
+            // The objects themselves are found by the nightly listing.
+            Err(error) => warn!(manifest = %key, %error, "cannot read a manifest"),
+        }
+    }
+    let mut found: Vec<Found> = found.into_iter().map(|(key, landed_at)| Found { key, landed_at }).collect();
     found.sort_by(|a, b| (a.landed_at, &a.key).cmp(&(b.landed_at, &b.key)));
     Ok(found)
+}
+
+/// A walk through every object of events there is, by minute of arrival, some thousands at a time.
+#[derive(Debug, Default)]
+pub struct Listing {
+    after: Option<String>,
+    is_over: bool,
+}
+
+impl Listing {
+    /// The next objects; `None` at the end. After an error it gives the same ones again.
+    pub async fn next(&mut self, lake: &dyn Lake) -> Result<Option<Vec<Found>>, LakeError> {
+        if self.is_over {
+            return Ok(None);
+        }
+        let mut found = Vec::new();
+        let mut after = self.after.clone();
+        let mut is_over = false;
+        for _ in 0..CHUNK_PAGES {
+            let page = lake.list(layout::EVENTS, after.as_deref()).await?;
+            is_over = page.len() < LIST_PAGE;
+            after = page.last().map(|object| object.key.clone()).or(after);
+            found.extend(page.into_iter().filter(|object| layout::is_events_key(&object.key)).map(
+                |object| Found {
+                    key: object.key,
+                    landed_at: crate::event::truncate_to_micros(object.modified_at),
+                },
+            ));
+            if is_over {
+                break;
+            }
+        }
+        self.after = after;
+        self.is_over = is_over;
+        Ok(Some(found))
+    }
 }

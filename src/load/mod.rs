@@ -27,7 +27,7 @@ use crate::ops::retry::Backoff;
 use crate::warehouse::rows::FileOutcome;
 use crate::warehouse::{Warehouse, WarehouseError};
 
-use discover::{Discovery, Found};
+use discover::{Discovery, Found, Listing};
 use read::ReadFile;
 
 /// How the load mover works.
@@ -37,7 +37,7 @@ pub struct LoadSettings {
     pub interval: Duration,
     /// Objects of one transaction.
     pub files_max: usize,
-    /// Stored (compressed) bytes of one transaction.
+    /// Bytes of one transaction, unpacked; parsed they take several times the memory.
     pub bytes_max: usize,
     /// Objects read at once.
     pub readers: usize,
@@ -52,7 +52,7 @@ impl Default for LoadSettings {
         LoadSettings {
             interval: Duration::from_secs(5),
             files_max: 256,
-            bytes_max: 16 * 1024 * 1024,
+            bytes_max: 48 * 1024 * 1024,
             readers: 2,
             duty_max: 0.3,
             full_listing_every: Duration::from_secs(24 * 3600),
@@ -105,6 +105,8 @@ pub struct Summary {
     pub files: u64,
     /// Of those, objects that could not be read as a whole.
     pub files_rejected: u64,
+    /// Objects that were named and are not there; they have no ledger row.
+    pub files_missing: u64,
     /// Lines in them.
     pub lines: i64,
     /// The seven outcomes, see [`FileOutcome`].
@@ -138,37 +140,83 @@ impl Summary {
     }
 }
 
+/// The longest that one round may go without loading anything before the watchdog calls it stuck.
+const ROUND_MAX: Duration = Duration::from_secs(15 * 60);
+/// Manifests whose objects are loaded before they count as done.
+const MANIFESTS_MAX: usize = 64;
+/// How long a listing of everything goes on before what has just landed has its turn again.
+const LISTING_SLICE: Duration = Duration::from_secs(30);
+
+fn new_backoff() -> Backoff {
+    Backoff::new(Duration::from_millis(500), Duration::from_secs(30))
+}
+
+/// One piece of work: what is done of it, and of how much.
+struct Work<'a> {
+    summary: Summary,
+    total: u64,
+    progress: &'a mut (dyn FnMut(u64, u64) + Send),
+}
+
+impl<'a> Work<'a> {
+    fn new(progress: &'a mut (dyn FnMut(u64, u64) + Send)) -> Self {
+        Work { summary: Summary::default(), total: 0, progress }
+    }
+
+    fn left(&self) -> u64 {
+        self.total.saturating_sub(self.summary.files + self.summary.files_missing)
+    }
+
+    fn tell(&mut self) {
+        let left = self.left();
+        metrics::load_waiting_files(left);
+        (self.progress)(self.total - left, self.total);
+    }
+}
+
 impl Load {
-    /// Loads every object that is there now and that the ledger lacks. `progress` gets (done, of) in objects.
+    /// Loads every object that is there now and that the ledger lacks. `progress` gets (done, of) in objects; `of`
+    /// grows while a long listing goes on.
     pub async fn run_once(
         &self,
         stop: &CancellationToken,
-        mut progress: impl FnMut(u64, u64),
+        mut progress: impl FnMut(u64, u64) + Send,
     ) -> Result<Summary, LoadError> {
-        let found = discover::from_listing(self.lake.as_ref()).await?;
-        self.load(found, stop, &mut progress).await
+        let mut listing = Listing::default();
+        let mut work = Work::new(&mut progress);
+        while !stop.is_cancelled()
+            && let Some(found) = listing.next(self.lake.as_ref()).await?
+        {
+            self.load(found, stop, &mut work).await?;
+        }
+        Ok(work.summary)
     }
 
     /// Loads what lands, until `stop`; a transaction under way is finished.
     pub async fn run(self, stop: CancellationToken) {
-        let mut backoff = Backoff::new(Duration::from_millis(500), Duration::from_secs(30));
+        let mut backoff = new_backoff();
         let mut discovery: Option<Discovery> = None;
+        let mut listing = Some(Listing::default());
         let mut full_listing_at = Instant::now();
         loop {
-            self.health.beat("load");
             let started = Instant::now();
-            let is_full = started >= full_listing_at;
-            let outcome = self.round(&mut discovery, is_full, &stop).await;
+            if listing.is_none() && started >= full_listing_at {
+                listing = Some(Listing::default());
+            }
+            let was_listing = listing.is_some();
+            let round = self.round(&mut discovery, &mut listing, &stop);
+            let outcome = self.health.attended("load", ROUND_MAX, round).await;
             let took = started.elapsed();
             let pause = match outcome {
                 Ok(did_work) => {
-                    backoff = Backoff::new(Duration::from_millis(500), Duration::from_secs(30));
+                    backoff = new_backoff();
                     self.health.set_ready("warehouse", Ok(()));
-                    if is_full {
+                    metrics::mover_last_success("load", Timestamp::now());
+                    if was_listing && listing.is_none() {
                         full_listing_at = started + self.settings.full_listing_every;
                     }
-                    metrics::mover_last_success("load", Timestamp::now());
-                    self.pause(took, did_work)
+                    // A backlog is worked off first.
+                    if listing.is_some() { Duration::ZERO } else { self.pause(took, did_work) }
                 }
                 Err(error) => {
                     let reason = format!(
@@ -182,10 +230,12 @@ impl Load {
                     });
                     // Loading is late, receiving is not: this must not turn webhooks away.
                     self.health.set_degraded("warehouse", &reason);
+                    // The part that failed is not in the ledger: from the beginning, past what is.
+                    listing = listing.map(|_| Listing::default());
                     backoff.next()
                 }
             };
-            if !self.rest(pause, &stop).await {
+            if !self.health.attended("load", pause + ROUND_MAX, self.rest(pause, &stop)).await {
                 self.last_round(&mut discovery).await;
                 self.health.rest("load");
                 return;
@@ -195,7 +245,7 @@ impl Load {
 
     /// What landed while others drained is loaded before we go; what fails now waits for the next start.
     async fn last_round(&self, discovery: &mut Option<Discovery>) {
-        if let Err(error) = self.round(discovery, false, &CancellationToken::new()).await {
+        if let Err(error) = self.round(discovery, &mut None, &CancellationToken::new()).await {
             warn!(%error, "the last load failed: what has landed will be loaded at the next start");
         }
     }
@@ -203,25 +253,41 @@ impl Load {
     async fn round(
         &self,
         discovery: &mut Option<Discovery>,
-        is_full: bool,
+        listing: &mut Option<Listing>,
         stop: &CancellationToken,
     ) -> Result<bool, LoadError> {
         let known = match discovery {
             Some(known) => known,
-            None => discovery.insert(Discovery::after(self.warehouse.landed_until().await?)),
+            None => {
+                let landed_until = self.warehouse.landed_until().await?;
+                discovery.insert(Discovery::after(landed_until, Timestamp::now()))
+            }
         };
+        let mut ignore = |_, _| {};
+        let mut work = Work::new(&mut ignore);
         // Manifests first: what has just landed must not wait for a long listing.
-        let (found, manifests) = known.from_manifests(self.lake.as_ref()).await?;
-        let summary = self.load(found, stop, &mut |_, _| {}).await?;
-        if stop.is_cancelled() {
-            return Ok(true);
+        let manifests = known.manifests(self.lake.as_ref()).await?;
+        for some in manifests.chunks(MANIFESTS_MAX) {
+            let found = discover::named_by(self.lake.as_ref(), some).await?;
+            self.load(found, stop, &mut work).await?;
+            if stop.is_cancelled() {
+                return Ok(true);
+            }
+            known.done(some, Timestamp::now());
         }
-        known.done(manifests);
-        if is_full {
-            let found = discover::from_listing(self.lake.as_ref()).await?;
-            self.load(found, stop, &mut |_, _| {}).await?;
+        let listing_ends = Instant::now() + LISTING_SLICE;
+        while let Some(walk) = listing
+            && Instant::now() < listing_ends
+        {
+            match walk.next(self.lake.as_ref()).await? {
+                Some(found) => self.load(found, stop, &mut work).await?,
+                None => *listing = None,
+            }
+            if stop.is_cancelled() {
+                return Ok(true);
+            }
         }
-        Ok(summary.files > 0)
+        Ok(work.summary.files > 0)
     }
 
     /// Keeps loading to its share of the time, so that others can open the warehouse in between.
@@ -259,57 +325,69 @@ impl Load {
         true
     }
 
+    /// Loads those of some objects that the ledger lacks.
     async fn load(
         &self,
         found: Vec<Found>,
         stop: &CancellationToken,
-        progress: &mut impl FnMut(u64, u64),
-    ) -> Result<Summary, LoadError> {
-        let mut summary = Summary::default();
+        work: &mut Work<'_>,
+    ) -> Result<(), LoadError> {
         if found.is_empty() {
-            return Ok(summary);
+            return Ok(());
         }
         let keys: Vec<String> = found.iter().map(|object| object.key.clone()).collect();
         let unloaded = self.warehouse.unloaded(keys).await?;
         let wanted: std::collections::HashSet<String> = unloaded.into_iter().collect();
         let waiting: Vec<Found> = found.into_iter().filter(|object| wanted.contains(&object.key)).collect();
-        let total = waiting.len() as u64;
-        metrics::load_waiting_files(total);
+        work.total += waiting.len() as u64;
+        metrics::load_waiting_files(work.left());
         let reads = stream::iter(waiting).map(|object| self.fetch(object));
         let mut reads = std::pin::pin!(reads.buffered(self.settings.readers));
         let mut set = Vec::new();
         let mut bytes_in_set = 0;
         while let Some(outcome) = reads.next().await {
-            let (file, bytes) = outcome?;
-            set.push(file);
-            bytes_in_set += bytes;
+            match outcome? {
+                Some(file) => {
+                    bytes_in_set += file.bytes_unpacked;
+                    set.push(file);
+                }
+                None => work.summary.files_missing += 1,
+            }
             if bytes_in_set >= self.settings.bytes_max || set.len() >= self.settings.files_max {
-                self.commit(std::mem::take(&mut set), &mut summary).await?;
-                self.health.beat("load");
                 bytes_in_set = 0;
-                metrics::load_waiting_files(total.saturating_sub(summary.files));
-                progress(summary.files, total);
+                self.commit(std::mem::take(&mut set), &mut work.summary).await?;
+                self.health.beat("load");
+                work.tell();
                 if stop.is_cancelled() {
-                    return Ok(summary);
+                    return Ok(());
                 }
             }
         }
         if !set.is_empty() {
-            self.commit(set, &mut summary).await?;
-            progress(summary.files, total);
+            self.commit(set, &mut work.summary).await?;
         }
-        metrics::load_waiting_files(0);
-        Ok(summary)
+        work.tell();
+        Ok(())
     }
 
-    /// Reads one object; gives its stored size beside it.
-    async fn fetch(&self, object: Found) -> Result<(ReadFile, usize), LoadError> {
-        let body = self.lake.get(&object.key).await?;
-        let bytes = body.len();
+    /// Reads one object; `None` when it is not there: one that is gone for good must not hold up all others.
+    async fn fetch(&self, object: Found) -> Result<Option<ReadFile>, LoadError> {
+        let body = match self.lake.get(&object.key).await {
+            Ok(body) => body,
+            Err(LakeError::NotFound(_)) => {
+                warn!(path = %object.key, "an object that should be loaded is not in the lake, its events are missing");
+                metrics::load_failure("missing");
+                return Ok(None);
+            }
+            Err(error @ LakeError::TooLarge { .. }) => {
+                return Ok(Some(read::too_large(&object.key, object.landed_at, &error)));
+            }
+            Err(error) => return Err(error.into()),
+        };
         let file = tokio::task::spawn_blocking(move || read::read(&object.key, object.landed_at, &body))
             .await
             .map_err(|_| LakeError::Unavailable("reading an object was interrupted".into()))?;
-        Ok((file, bytes))
+        Ok(Some(file))
     }
 
     async fn commit(&self, files: Vec<ReadFile>, summary: &mut Summary) -> Result<(), LoadError> {
@@ -372,3 +450,6 @@ impl Load {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,6 +1,7 @@
 //! One lake object, read: its events, its rejects, its snapshots. Pure, and never stopped by content.
 
 use std::collections::HashMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use bytes::Bytes;
 use jiff::Timestamp;
@@ -29,13 +30,15 @@ pub struct ReadFile {
     pub snapshots: Vec<Snapshot>,
     /// All claims of legacy ids in this object.
     pub claims: Vec<Claim>,
+    /// Size of its text.
+    pub bytes_unpacked: usize,
 }
 
 /// Reads an object.
 pub fn read(file: &str, landed_at: Timestamp, body: &Bytes) -> ReadFile {
     let unpacked = match object::unpack(file, body, OBJECT_BYTES_MAX) {
         Ok(unpacked) => unpacked,
-        Err(error) => return unreadable(file, landed_at, &error),
+        Err(error) => return unreadable(file, landed_at, reject::of_object(&error), error.to_string()),
     };
     let mut rows = FileRows {
         file: file.to_owned(),
@@ -49,7 +52,9 @@ pub fn read(file: &str, landed_at: Timestamp, body: &Bytes) -> ReadFile {
     let mut claims = Vec::new();
     for text in lines(&unpacked) {
         rows.lines += 1;
-        match read_line(rows.lines, text) {
+        // A line that makes us panic must not stop the others, nor this load for ever.
+        let attempt = catch_unwind(AssertUnwindSafe(|| read_line(rows.lines, text)));
+        match attempt.unwrap_or(Err("reader_failed")) {
             Ok((event, snapshot)) => {
                 claims.extend(claim(&snapshot.tracking));
                 rows.events.push(event);
@@ -62,7 +67,7 @@ pub fn read(file: &str, landed_at: Timestamp, body: &Bytes) -> ReadFile {
     }
     claims.sort();
     claims.dedup();
-    ReadFile { rows, snapshots: newest.into_vec(), claims }
+    ReadFile { rows, snapshots: newest.into_vec(), claims, bytes_unpacked: unpacked.len() }
 }
 
 /// Puts objects together for one transaction.
@@ -153,8 +158,13 @@ fn read_line(number: u64, text: &[u8]) -> Result<(EventRow, Snapshot), &'static 
     Ok((row, snapshot))
 }
 
-fn unreadable(file: &str, landed_at: Timestamp, error: &object::UnpackError) -> ReadFile {
-    let rejected = RejectedRow { line: 0, reason: reject::of_object(error), text: error.to_string() };
+/// An object that nobody should read into memory.
+pub fn too_large(file: &str, landed_at: Timestamp, error: &dyn std::fmt::Display) -> ReadFile {
+    unreadable(file, landed_at, "object_too_large", error.to_string())
+}
+
+fn unreadable(file: &str, landed_at: Timestamp, reason: &'static str, text: String) -> ReadFile {
+    let rejected = RejectedRow { line: 0, reason, text };
     ReadFile {
         rows: FileRows {
             file: file.to_owned(),
@@ -166,6 +176,7 @@ fn unreadable(file: &str, landed_at: Timestamp, error: &object::UnpackError) -> 
         },
         snapshots: Vec::new(),
         claims: Vec::new(),
+        bytes_unpacked: 0,
     }
 }
 

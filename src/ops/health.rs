@@ -20,6 +20,9 @@ pub use page::router;
 /// A mover that has not beaten for so long is stuck.
 pub const STALE_AFTER: Duration = Duration::from_secs(60);
 
+/// How often a beat is given while something outside is waited for.
+const BEAT_EVERY: Duration = Duration::from_secs(10);
+
 /// A probe that takes longer has failed.
 const PROBE_MAX: Duration = Duration::from_secs(10);
 
@@ -130,6 +133,27 @@ impl Health {
     /// A mover's loop turns. Who has beaten once must go on.
     pub fn beat(&self, mover: &'static str) {
         lock(&self.0.beats).insert(mover, Instant::now());
+    }
+
+    /// Beats for a mover while it waits for something outside that may rightly take long, for at most `longest`: a
+    /// restart would mend nothing there.
+    pub async fn attended<T>(
+        &self,
+        mover: &'static str,
+        longest: Duration,
+        work: impl Future<Output = T>,
+    ) -> T {
+        let mut work = std::pin::pin!(work);
+        let end = Instant::now() + longest;
+        loop {
+            if Instant::now() < end {
+                self.beat(mover);
+            }
+            tokio::select! {
+                outcome = &mut work => return outcome,
+                () = tokio::time::sleep(BEAT_EVERY) => {}
+            }
+        }
     }
 
     /// A mover's loop has ended as it should; nothing is expected of it any more.

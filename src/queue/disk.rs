@@ -131,6 +131,8 @@ impl DiskQueue {
         let jobs = self.jobs.lock().unwrap_or_else(PoisonError::into_inner).clone().ok_or_else(ended)?;
         let (job, answer) = Job::new(kind, bytes, room, work);
         jobs.send(job).await.map_err(|_| ended())?;
+        // The writer ends with the last sender: who only waits for an answer must not keep it.
+        drop(jobs);
         answer.await.map_err(|_| ended())?
     }
 

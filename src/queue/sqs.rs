@@ -9,6 +9,7 @@
 mod batch;
 mod failure;
 mod leases;
+mod outage;
 mod place;
 mod redrive;
 mod send;
@@ -22,12 +23,13 @@ use aws_sdk_sqs::types::{Message, MessageSystemAttributeName, QueueAttributeName
 use futures_util::future::join_all;
 use jiff::Timestamp;
 use tokio::sync::Semaphore;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 use tracing::debug;
 
 use self::batch::ENTRIES_MAX;
 use self::failure::Failure;
 use self::leases::Act;
+use self::outage::Outage;
 use self::place::{Place, attributes, reading_client, writing_client};
 pub use self::redrive::Redrive;
 use self::send::Grouper;
@@ -119,6 +121,7 @@ impl SqsQueue {
             url,
             options,
             message_bytes_max,
+            outage: Outage::default(),
             lease_calls: Semaphore::new(LEASE_CALLS_MAX),
         });
         Ok(SqsQueue {
@@ -266,6 +269,7 @@ impl Queue for SqsQueue {
 
     async fn probe(&self) -> Result<(), QueueError> {
         let place = &self.place;
+        place.outage.verdict(Instant::now()).map_err(QueueError::Unavailable)?;
         let names = [QueueAttributeName::QueueArn];
         attributes(&place.reading, &place.url, &names, place.options.deadline).await.map(|_| ())
     }

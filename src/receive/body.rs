@@ -15,18 +15,29 @@ pub(super) enum BodyError {
     TooSlow,
     /// Broke off, or its chunks are malformed.
     Broken,
+    /// Others hold all the memory there is for bodies.
+    NoRoom,
 }
 
 /// Reads a body of at most `bytes_max`. One deadline for all of it: a timer that begins anew with each piece would
-/// wait for ever on a byte now and then.
-pub(super) async fn read(body: Body, bytes_max: usize, deadline: Duration) -> Result<Bytes, BodyError> {
-    match tokio::time::timeout(deadline, collect(body, bytes_max)).await {
+/// wait for ever on a byte now and then. `grow` makes room for so many bytes more, or says that there is none.
+pub(super) async fn read(
+    body: Body,
+    bytes_max: usize,
+    deadline: Duration,
+    grow: impl FnMut(usize) -> bool,
+) -> Result<Bytes, BodyError> {
+    match tokio::time::timeout(deadline, collect(body, bytes_max, grow)).await {
         Ok(outcome) => outcome,
         Err(_) => Err(BodyError::TooSlow),
     }
 }
 
-async fn collect(mut body: Body, bytes_max: usize) -> Result<Bytes, BodyError> {
+async fn collect(
+    mut body: Body,
+    bytes_max: usize,
+    mut grow: impl FnMut(usize) -> bool,
+) -> Result<Bytes, BodyError> {
     // Most bodies come in one piece, which is then passed on without a copy.
     let mut only = Bytes::new();
     let mut joined = BytesMut::new();
@@ -37,6 +48,9 @@ async fn collect(mut body: Body, bytes_max: usize) -> Result<Bytes, BodyError> {
         let read = if joined.is_empty() { only.len() } else { joined.len() };
         if piece.len() > bytes_max - read {
             return Err(BodyError::TooLarge);
+        }
+        if !grow(piece.len()) {
+            return Err(BodyError::NoRoom);
         }
         if read == 0 {
             only = piece;
@@ -62,6 +76,10 @@ mod tests {
     use super::*;
 
     const PATIENCE: Duration = Duration::from_secs(30);
+
+    async fn read(body: Body, bytes_max: usize, deadline: Duration) -> Result<Bytes, BodyError> {
+        super::read(body, bytes_max, deadline, |_| true).await
+    }
 
     fn pieces(pieces: &[&'static str]) -> Body {
         let pieces: Vec<_> = pieces.iter().map(|piece| Ok::<_, Infallible>(*piece)).collect();
@@ -104,5 +122,19 @@ mod tests {
         let broken = stream::iter([Ok("half"), Err(std::io::Error::other("gone"))]);
 
         assert_eq!(read(Body::from_stream(broken), 100, PATIENCE).await, Err(BodyError::Broken));
+    }
+
+    #[tokio::test]
+    async fn room_is_made_piece_by_piece() {
+        let mut left = 5;
+        let grow = |bytes| {
+            let fits = bytes <= left;
+            left -= if fits { bytes } else { 0 };
+            fits
+        };
+
+        let outcome = super::read(pieces(&["one", "", "two"]), 100, PATIENCE, grow).await;
+
+        assert_eq!((outcome, left), (Err(BodyError::NoRoom), 2));
     }
 }

@@ -113,6 +113,8 @@ pub(super) enum Verdict {
     Silent,
     /// Close it: the head takes too long.
     HeadTooSlow,
+    /// Close it: we are about to end, and its head has only begun.
+    HeadTooLate,
 }
 
 impl Deadlines {
@@ -129,14 +131,15 @@ impl Deadlines {
             // Its steps have deadlines of their own.
             Phase::Work => return Verdict::Wait(now + self.head.min(self.silence)),
         };
-        let mut due = since + limit;
-        if let Some(closing_at) = closing_at {
-            due = due.min(closing_at + CLOSING_GRACE);
-        }
+        let due = since + limit;
         if due <= now {
             return verdict;
         }
-        Verdict::Wait(due.min(now + self.head.min(self.silence)))
+        let closes = closing_at.map_or(due, |closing_at| closing_at + CLOSING_GRACE);
+        if closes <= now {
+            return if phase == Phase::Head { Verdict::HeadTooLate } else { verdict };
+        }
+        Verdict::Wait(due.min(closes).min(now + self.head.min(self.silence)))
     }
 }
 
@@ -281,7 +284,7 @@ mod tests {
         let opened = Instant::now();
         let closing_at = Some(after(opened, 3));
 
-        for (phase, verdict) in [(Phase::Silent, Verdict::Silent), (Phase::Head, Verdict::HeadTooSlow)] {
+        for (phase, verdict) in [(Phase::Silent, Verdict::Silent), (Phase::Head, Verdict::HeadTooLate)] {
             let judge = |seconds| DEADLINES.judge((phase, opened), after(opened, seconds), closing_at);
 
             assert_eq!(judge(3), Verdict::Wait(after(opened, 4)));

@@ -22,6 +22,9 @@ pub(super) fn open_files_max() -> Option<u64> {
 }
 
 /// The places of requests at work, counted in requests and in body bytes: a count alone would not bound memory.
+///
+/// Bytes are taken as they arrive, and a request's place once its body is there: what was only announced, by somebody
+/// who has proven nothing yet, must not keep others out.
 #[derive(Debug)]
 pub(super) struct Places {
     requests: Arc<Semaphore>,
@@ -30,11 +33,17 @@ pub(super) struct Places {
     bytes_max: usize,
 }
 
+/// Room for the bytes of one body; given back when dropped.
+#[derive(Debug, Default)]
+pub(super) struct Room {
+    bytes: Option<OwnedSemaphorePermit>,
+}
+
 /// A place; given back when dropped.
 #[derive(Debug)]
 pub(super) struct Place {
     _request: OwnedSemaphorePermit,
-    _bytes: OwnedSemaphorePermit,
+    _room: Room,
 }
 
 impl Places {
@@ -49,13 +58,32 @@ impl Places {
         }
     }
 
-    /// Takes a place for one request with so many body bytes; `None` when there is no room.
-    pub(super) fn take(&self, body_bytes: usize) -> Option<Place> {
-        let body_bytes = u32::try_from(body_bytes).ok()?;
-        Some(Place {
-            _request: Arc::clone(&self.requests).try_acquire_owned().ok()?,
-            _bytes: Arc::clone(&self.bytes).try_acquire_many_owned(body_bytes).ok()?,
-        })
+    /// Is it worth reading a body of so many bytes?
+    pub(super) fn may_have_room(&self, body_bytes: usize) -> bool {
+        self.requests.available_permits() > 0 && self.bytes.available_permits() >= body_bytes
+    }
+
+    /// Makes room for so many bytes more; false when there is none.
+    pub(super) fn grow(&self, room: &mut Room, bytes: usize) -> bool {
+        let taken = u32::try_from(bytes)
+            .ok()
+            .and_then(|bytes| Arc::clone(&self.bytes).try_acquire_many_owned(bytes).ok());
+        match (taken, &mut room.bytes) {
+            (None, _) => false,
+            (Some(more), Some(held)) => {
+                held.merge(more);
+                true
+            }
+            (Some(first), none) => {
+                *none = Some(first);
+                true
+            }
+        }
+    }
+
+    /// Takes a place for a request whose body has this room; `None` when all are taken.
+    pub(super) fn take(&self, room: Room) -> Option<Place> {
+        Some(Place { _request: Arc::clone(&self.requests).try_acquire_owned().ok()?, _room: room })
     }
 
     /// Requests and body bytes at work.
@@ -80,30 +108,40 @@ mod tests {
         assert_eq!(connections_cap(4_096, Some(u64::MAX)), 4_096);
     }
 
+    fn room(places: &Places, bytes: usize) -> Option<Room> {
+        let mut room = Room::default();
+        places.grow(&mut room, bytes).then_some(room)
+    }
+
     #[test]
-    fn places_run_out_by_count_and_come_back() {
+    fn a_place_is_given_back() {
         let places = Places::new(2, 100);
-        let first = places.take(1).expect("room");
-        let second = places.take(1).expect("room");
+        let first = places.take(Room::default()).expect("a place");
+        let second = places.take(Room::default()).expect("a place");
 
-        assert!(places.take(1).is_none());
+        assert!(places.take(Room::default()).is_none());
+        assert!(!places.may_have_room(0));
+        assert_eq!(places.taken(), (2, 0));
         drop(first);
-
-        assert!(places.take(1).is_some());
+        assert!(places.may_have_room(0));
+        assert!(places.take(Room::default()).is_some());
         drop(second);
         assert_eq!(places.taken(), (0, 0));
     }
 
     #[test]
-    fn places_run_out_by_bytes_without_losing_a_count() {
+    fn bytes_are_counted_as_they_come_and_given_back_with_the_place() {
         let places = Places::new(10, 100);
-        let large = places.take(80).expect("room");
+        let mut large = room(&places, 50).expect("room");
+        assert!(places.grow(&mut large, 30));
 
-        assert!(places.take(21).is_none());
+        assert!(room(&places, 21).is_none());
+        assert!(!places.grow(&mut large, 21));
+        assert!(!places.may_have_room(21) && places.may_have_room(20));
+        let place = places.take(large).expect("a place");
         assert_eq!(places.taken(), (1, 80));
-        assert!(places.take(20).is_some());
-        drop(large);
-
+        drop(place);
         assert_eq!(places.taken(), (0, 0));
+        assert!(room(&places, usize::MAX).is_none());
     }
 }

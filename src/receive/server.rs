@@ -2,7 +2,7 @@
 
 use std::any::Any;
 use std::convert::Infallible;
-use std::io::{self, Write};
+use std::io;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,7 +16,9 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use jiff::Timestamp;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
 use tokio::time::{Instant, Interval, MissedTickBehavior};
 use tokio_util::task::TaskTracker;
 use tower::ServiceExt;
@@ -37,6 +39,11 @@ const TICK: Duration = Duration::from_secs(1);
 
 /// Most bytes read from, or buffered for, one connection at a time.
 const BUFFER_BYTES_MAX: usize = 64 * 1024;
+
+/// Connections that are told "full" and read to their end at once, how much of each, and how long.
+const TURNED_AWAY_MAX: usize = 64;
+const TURNED_AWAY_BYTES: usize = 256 * 1024;
+const TURNED_AWAY_TIME: Duration = Duration::from_secs(1);
 
 /// The routes, with panics turned into answers.
 type Service = CatchPanic<Router, PanicAnswer>;
@@ -115,6 +122,7 @@ struct Acceptor {
     tick: Interval,
     accepted_before: u64,
     is_full: bool,
+    turned_away: Arc<Semaphore>,
 }
 
 impl Acceptor {
@@ -138,6 +146,7 @@ impl Acceptor {
             tick,
             accepted_before: 0,
             is_full: false,
+            turned_away: Arc::new(Semaphore::new(TURNED_AWAY_MAX)),
             shared,
         }
     }
@@ -173,7 +182,7 @@ impl Acceptor {
                 );
                 self.is_full = true;
             }
-            turn_away(stream);
+            self.turn_away(stream);
             return;
         }
         self.is_full = false;
@@ -187,6 +196,29 @@ impl Acceptor {
             Arc::clone(&self.shared),
         );
         self.connections.spawn(serving);
+    }
+
+    /// Says "full" and closes. Closing on a request that is still on its way would reset the connection, and the
+    /// answer with it, so that is read for a moment; but only so many at once.
+    fn turn_away(&self, mut stream: TcpStream) {
+        // The answer fits any socket's buffer.
+        let _ = stream.try_write(&Refusal::Full.raw());
+        let Ok(place) = Arc::clone(&self.turned_away).try_acquire_owned() else { return };
+        tokio::spawn(async move {
+            let leaving = async {
+                let mut scratch = [0; 4 * 1024];
+                let mut left = TURNED_AWAY_BYTES;
+                let _ = stream.shutdown().await;
+                while left > 0 {
+                    match stream.read(&mut scratch).await {
+                        Ok(0) | Err(_) => return,
+                        Ok(read) => left = left.saturating_sub(read),
+                    }
+                }
+            };
+            let _ = tokio::time::timeout(TURNED_AWAY_TIME, leaving).await;
+            drop(place);
+        });
     }
 
     /// Feeds the watchdog and sets the gauges.
@@ -259,11 +291,15 @@ async fn serve_connection(
                 match deadlines.judge(activity.phase(), Instant::now(), closing_at) {
                     Verdict::Wait(until) => alarm.as_mut().reset(until),
                     Verdict::Silent => return,
-                    Verdict::HeadTooSlow => {
-                        metrics::receive_answered(Outcome::HeadTimeout, deadlines.head);
+                    verdict @ (Verdict::HeadTooSlow | Verdict::HeadTooLate) => {
+                        let (refusal, took) = match verdict {
+                            Verdict::HeadTooSlow => (Refusal::HeadTimeout, deadlines.head),
+                            _ => (Refusal::Draining, Duration::ZERO),
+                        };
+                        metrics::receive_answered(refusal.outcome(), took);
                         let stream = connection.into_parts().io.into_inner().into_inner();
                         // Whoever sends a head so slowly may not wait for the answer either.
-                        let _ = stream.try_write(&Refusal::HeadTimeout.raw());
+                        let _ = stream.try_write(&refusal.raw());
                         return;
                     }
                 }
@@ -290,12 +326,4 @@ fn is_of_the_peer(error: &io::Error) -> bool {
             | io::ErrorKind::ConnectionRefused
             | io::ErrorKind::Interrupted
     )
-}
-
-/// Says "full" and closes, without waiting for anything.
-fn turn_away(stream: TcpStream) {
-    // The answer fits any socket's buffer; the stream does not block.
-    if let Ok(mut stream) = stream.into_std() {
-        let _ = stream.write_all(&Refusal::Full.raw());
-    }
 }

@@ -1,6 +1,7 @@
 //! Over real sockets, with deadlines short enough to see them pass.
 
 use std::net::SocketAddr;
+use std::sync::Mutex;
 use std::sync::atomic::AtomicBool;
 
 use async_trait::async_trait;
@@ -18,16 +19,35 @@ const SECRET: &str = "receive-secret-0123456789abcdef";
 /// Far beyond what anything here takes.
 const PATIENCE: Duration = Duration::from_secs(30);
 
+/// What a queue does with a message, when it does not take it.
+#[derive(Debug, Clone, Copy, Default)]
+enum Fault {
+    #[default]
+    Away,
+    Hangs,
+    TooLarge,
+    Panics,
+}
+
 /// A queue that takes nothing.
 #[derive(Debug, Default)]
 struct Away {
     is_back: AtomicBool,
+    fault: Mutex<Fault>,
 }
 
 #[async_trait]
 impl Queue for Away {
     async fn send(&self, messages: Vec<String>) -> Vec<Result<Enqueued, SendError>> {
-        messages.iter().map(|_| Err(SendError::Unavailable("away".to_owned()))).collect()
+        let fault = *self.fault.lock().expect("whole");
+        match fault {
+            Fault::Hangs => std::future::pending().await,
+            Fault::Panics => panic!("a fault of the queue"),
+            Fault::TooLarge => {
+                messages.iter().map(|text| Err(SendError::TooLarge { bytes: text.len(), limit: 1 })).collect()
+            }
+            Fault::Away => messages.iter().map(|_| Err(SendError::Unavailable("away".to_owned()))).collect(),
+        }
     }
 
     async fn receive(&self, _: usize, _: Duration, _: Duration) -> Result<Vec<Delivery>, QueueError> {
@@ -88,6 +108,10 @@ impl Server {
 
     async fn connect(&self) -> TcpStream {
         TcpStream::connect(self.address).await.expect("a connection")
+    }
+
+    fn does(&self, fault: Fault) {
+        *self.queue.fault.lock().expect("whole") = fault;
     }
 
     async fn is_ready(&self, expected: bool) {
@@ -264,10 +288,95 @@ async fn a_connection_too_many_is_told_so() {
     send(&mut first, ELSEWHERE).await;
     answer(&mut first).await;
 
-    let (head, body) = answer(&mut server.connect().await).await;
+    let mut second = server.connect().await;
+    let body = vec![b' '; 100_000];
+    send(&mut second, head(&signature(&body), body.len())).await;
+    send(&mut second, &body).await;
+
+    let (head, body) = answer(&mut second).await;
+    assert!(head.starts_with("http/1.1 503") && head.contains("retry-after: 1"), "{head}");
+    assert!(body.contains("full"), "{body}");
+    ends(&mut second).await;
+}
+
+#[tokio::test]
+async fn a_request_too_many_is_told_so() {
+    let server = Server::start(ReceiveSettings { requests_max: 1, ..settings() }).await;
+    server.does(Fault::Hangs);
+    let mut first = server.connect().await;
+    send(&mut first, head(&signature(b"{}"), 2) + "{}").await;
+    // Whoever comes before the first one has its place takes that place itself.
+    let refused = async {
+        loop {
+            let mut next = server.connect().await;
+            send(&mut next, head(&signature(b"[]"), 2) + "[]").await;
+            if let Ok(answered) = timeout(Duration::from_millis(50), answer(&mut next)).await {
+                break answered;
+            }
+        }
+    };
+
+    let (head, body) = timeout(PATIENCE, refused).await.expect("the place is taken");
 
     assert!(head.starts_with("http/1.1 503") && head.contains("retry-after: 1"), "{head}");
     assert!(body.contains("full"), "{body}");
+}
+
+#[tokio::test]
+async fn bodies_that_never_come_keep_nobody_out() {
+    let room = ReceiveSettings { requests_max: 2, body_bytes_in_flight_max: 1_048_576, ..settings() };
+    let server = Server::start(room).await;
+    let mut announced = Vec::new();
+    for _ in 0..20 {
+        let mut stream = server.connect().await;
+        send(&mut stream, head(&format!("Expect: 100-continue\r\n{}", signature(b"")), 1_048_576)).await;
+        assert!(answer(&mut stream).await.0.starts_with("http/1.1 100"));
+        announced.push(stream);
+    }
+    let mut stream = server.connect().await;
+    let body = vec![b' '; 1_000_000];
+    send(&mut stream, head(&signature(&body), body.len())).await;
+    send(&mut stream, &body).await;
+
+    // It came as far as the queue.
+    assert!(answer(&mut stream).await.1.contains("queue_unavailable"));
+}
+
+#[tokio::test]
+async fn a_body_has_its_deadline_and_its_form() {
+    let server =
+        Server::start(ReceiveSettings { body_deadline: Duration::from_millis(100), ..settings() }).await;
+    let mut slow = server.connect().await;
+    send(&mut slow, head(&signature(b"{ }"), 3) + "{ ").await;
+    let (head, body) = answer(&mut slow).await;
+    assert!(head.starts_with("http/1.1 408") && head.contains("connection: close"), "{head}");
+    assert!(body.contains("body_timeout"), "{body}");
+    ends(&mut slow).await;
+
+    let mut broken = server.connect().await;
+    let chunked =
+        format!("POST {PATH} HTTP/1.1\r\nHost: test\r\n{}Transfer-Encoding: chunked\r\n\r\n", signature(b""));
+    send(&mut broken, chunked + "2\r\n{}\r\nno size\r\n").await;
+    let (head, body) = answer(&mut broken).await;
+    assert!(head.starts_with("http/1.1 400") && body.contains("body_unreadable"), "{head}{body}");
+}
+
+#[tokio::test]
+async fn faults_of_the_queue_have_answers_of_their_own() {
+    let server =
+        Server::start(ReceiveSettings { enqueue_deadline: Duration::from_millis(100), ..settings() }).await;
+    for (fault, status, code) in [
+        (Fault::TooLarge, "http/1.1 413", "message_too_large"),
+        (Fault::Panics, "http/1.1 500", "internal"),
+        (Fault::Hangs, "http/1.1 503", "queue_unavailable"),
+    ] {
+        server.does(fault);
+        let mut stream = server.connect().await;
+        send(&mut stream, head(&signature(b"{}"), 2) + "{}").await;
+
+        let (head, body) = answer(&mut stream).await;
+        assert!(head.starts_with(status) && body.contains(code), "{fault:?}: {head}{body}");
+    }
 }
 
 #[tokio::test]
@@ -302,6 +411,9 @@ async fn a_drain_finishes_what_has_begun_and_closes_the_rest() {
 
     let (head, answered) = answer(&mut working).await;
     assert!(answered.contains("queue_unavailable") && head.contains("connection: close"), "{head}{answered}");
+    // That we end is no fault of a request that has only begun.
+    let (head, answered) = answer(&mut half).await;
+    assert!(head.starts_with("http/1.1 503") && answered.contains("draining"), "{head}{answered}");
     timeout(PATIENCE, server.serving).await.expect("serving ends").expect("without a panic");
     assert!(TcpStream::connect(server.address).await.is_err());
 }

@@ -19,7 +19,7 @@ use crate::queue::{Enqueued, SendError};
 use super::answer::{self, Refusal};
 use super::body::{self, BodyError};
 use super::finishing::Finishing;
-use super::limits::Place;
+use super::limits::{Place, Room};
 use super::wrap::wrap;
 use super::{QUEUE, Shared};
 
@@ -85,16 +85,22 @@ async fn take(shared: &Arc<Shared>, request: Request) -> Result<Enqueued, Refusa
     if shared.closing.is_cancelled() {
         return Err(Refusal::Draining);
     }
-    let place = shared.places.take(declared.unwrap_or(settings.body_bytes_max)).ok_or(Refusal::Full)?;
+    if !shared.places.may_have_room(declared.unwrap_or(0)) {
+        return Err(Refusal::Full);
+    }
     // Until here nothing of the body was asked for, so a client that waits for `100 Continue` has sent none of it.
+    let mut room = Room::default();
+    let grow = |bytes| shared.places.grow(&mut room, bytes);
     let body =
-        body::read(body, settings.body_bytes_max, settings.body_deadline).await.map_err(
-            |error| match error {
+        body::read(body, settings.body_bytes_max, settings.body_deadline, grow).await.map_err(|error| {
+            match error {
                 BodyError::TooLarge => Refusal::BodyTooLarge,
                 BodyError::TooSlow => Refusal::BodyTimeout,
                 BodyError::Broken => Refusal::BodyUnreadable,
-            },
-        )?;
+                BodyError::NoRoom => Refusal::Full,
+            }
+        })?;
+    let place = shared.places.take(room).ok_or(Refusal::Full)?;
     let arrived_at = Timestamp::now();
     let (secret, message) = verify(shared, claim, body, arrived_at).await?;
     metrics::signature_verified(secret.as_str());

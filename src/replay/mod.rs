@@ -14,8 +14,8 @@ use uuid::Uuid;
 
 use crate::aftership::webhook;
 use crate::event::identity::event_key;
-use crate::event::{BodySha256, Event, Source, line};
-use crate::lake::dead_letter::{self, Action, Audit, Closed, DeadLetter, Filter, Reason};
+use crate::event::{BodySha256, Event, EventKey, Source, line};
+use crate::lake::dead_letter::{self, Action, Audit, Closed, DeadLetter, Filter};
 use crate::lake::{Lake, LakeError};
 use crate::ops::metrics;
 use crate::queue::{Queue, SendError};
@@ -148,24 +148,27 @@ pub async fn drop_letters(
 /// The event a letter was. A message that never was one of ours is read again: a newer program may understand it.
 fn revive(letter: &DeadLetter, replay_id: &str) -> Option<Event> {
     let body = letter.body().ok()?;
-    if letter.reason == Reason::BadMessage {
+    // Without a source it is the queue message itself that was kept.
+    let Some(source) = letter.source.as_deref() else {
         let text = String::from_utf8(body).ok()?;
         let mut event = line::decode(&line::from_message(&text).ok()?).ok()?;
         event.replay_id = Some(replay_id.to_owned());
         return Some(event);
-    }
+    };
     let body = Bytes::from(body);
     let body_sha256 = BodySha256::of(&body);
-    let source = match letter.source.as_deref() {
-        Some("api") => Source::Api,
-        _ => Source::Webhook,
-    };
+    let source = if source == Source::Api.as_str() { Source::Api } else { Source::Webhook };
     let (event_id, is_test) = match webhook::read(&body) {
         Ok(webhook) => (webhook.event_id.clone(), webhook.is_test()),
         Err(_) => (None, false),
     };
+    let event_key = match (source, &letter.event_key) {
+        // The key of a snapshot is not made of its bytes as they are.
+        (Source::Api, Some(key)) => EventKey::from_text(key),
+        _ => event_key(event_id.as_deref(), is_test, &body_sha256, letter.received_at),
+    };
     Some(Event {
-        event_key: event_key(event_id.as_deref(), is_test, &body_sha256, letter.received_at),
+        event_key,
         event_id,
         source,
         received_at: letter.received_at,

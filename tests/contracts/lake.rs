@@ -127,9 +127,13 @@ async fn dead_letters_are_kept_for_ever_and_listed_until_closed(lake: &dyn Lake)
 }
 
 async fn every_promise(lake: &dyn Lake) {
+    of_concurrent_puts_one_wins(lake).await;
+    every_promise_but_races(lake).await;
+}
+
+async fn every_promise_but_races(lake: &dyn Lake) {
     bytes_come_back_unchanged(lake).await;
     a_second_put_changes_nothing(lake).await;
-    of_concurrent_puts_one_wins(lake).await;
     a_listing_is_in_byte_order_and_can_begin_anywhere(lake).await;
     dead_letters_are_kept_for_ever_and_listed_until_closed(lake).await;
 }
@@ -163,12 +167,14 @@ async fn the_stand_in_keeps_every_promise() {
     long_listings_come_whole(&lake).await;
 }
 
+/// moto looks and writes in two steps, so that two writers who meet may both win; nothing that is tested on it has
+/// two writers of one key.
 #[tokio::test(flavor = "multi_thread")]
-async fn moto_keeps_every_promise() {
+async fn moto_keeps_every_promise_but_races() {
     let moto = Moto::start().await;
     let sdk = standin_config(&moto.endpoint());
     create_bucket(&sdk, "lake").await;
-    every_promise(&S3Lake::open(&sdk, "lake", "", S3Options::default())).await;
+    every_promise_but_races(&S3Lake::open(&sdk, "lake", "", S3Options::default())).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

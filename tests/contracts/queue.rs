@@ -316,14 +316,19 @@ mod rules {
     }
 
     pub(super) async fn closing_sends_what_was_handed_over_and_then_takes_nothing(case: &Case) {
-        let sender = Arc::clone(&case.queue);
-        let sent = tokio::spawn(async move { sender.send(texts(25)).await });
-        let fates = sent.await.expect("the sender ends");
-
+        let mut sending = Box::pin(case.queue.send(texts(25)));
+        // Handed over, and no further: whoever polls once has not waited for a fate.
+        let fates = match futures_util::poll!(&mut sending) {
+            std::task::Poll::Ready(fates) => fates,
+            std::task::Poll::Pending => {
+                case.queue.close().await;
+                sending.await
+            }
+        };
         case.queue.close().await;
         let after = case.queue.send(texts(1)).await;
 
-        assert!(fates.iter().all(Result::is_ok));
+        assert!(fates.iter().all(Result::is_ok), "{fates:?}");
         assert!(matches!(after[..], [Err(SendError::Unavailable(_))]));
     }
 }
@@ -801,6 +806,22 @@ mod on_the_stand_in {
 
         standin.faults().disarm_all();
         send_all(&queue, &texts(1)).await;
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn readiness_does_not_come_back_while_every_send_is_denied() {
+        let standin = start().await;
+        let queue = open(&standin, hasty()).await;
+        queue.probe().await.expect("nothing is known against it");
+        let denied = standin.faults().arm(Op::SendMessageBatch, Fault::Status(500), 1_000_000);
+
+        assert!(matches!(queue.send(texts(1)).await[..], [Err(SendError::Unavailable(_))]));
+
+        assert!(denied.fired() > 0);
+        assert!(matches!(queue.probe().await, Err(QueueError::Unavailable(_))));
+        standin.faults().disarm_all();
+        send_all(&queue, &texts(1)).await;
+        queue.probe().await.expect("a message was stored");
     }
 
     #[tokio::test(flavor = "multi_thread")]

@@ -131,6 +131,13 @@ fn a_replayed_letter_becomes_one_fact_however_often_it_is_replayed() {
     let closed = letters(&deployment, &["--all"]);
     assert_eq!(closed[0]["state"], "replayed");
     assert!(audit(&deployment).contains("queue was stuck"));
+
+    // As after a crash between sending and marking: it is sent a second time.
+    std::fs::remove_dir_all(deployment.dir().join("lake/audit/dead-letters")).expect("the marks");
+    deployment.run_ok(&["dead-letters", "replay", "--yes"]);
+    deployment.await_count("select cast(sum(lines) as bigint) as n from raw.loaded_file", 2);
+    assert_eq!(deployment.count("select count(*) as n from raw.tracking_event"), 1);
+    assert_eq!(deployment.count("select cast(sum(duplicate) as bigint) as n from raw.loaded_file"), 1);
 }
 
 #[test]

@@ -27,7 +27,7 @@ async fn three_processes_on_sqs_s3_and_postgres_deliver_every_event_once() {
             .with("AWS_ACCESS_KEY_ID", "test")
             .with("AWS_SECRET_ACCESS_KEY", "test")
             .with("WAYBILL_BATCH_LEASE", "10s");
-        let check = deployment.run_ok(&["check", "receive"]);
+        let check = deployment.run_ok(&["check", "batch"]);
         assert!(check.contains("dead-letter queue"), "{check}");
 
         let receive = deployment.start(&["receive"]);

@@ -21,29 +21,31 @@ pub(super) fn prepare(dir: &Path, any_file_system: bool) -> Result<PathBuf, Queu
         )));
     }
     let file = dir.join(FILE);
-    // SQLite gives its side files the permissions of this one.
-    OpenOptions::new()
-        .write(true)
-        .create(true)
-        .truncate(false)
-        .mode(0o600)
-        .open(&file)
-        .and_then(|opened| opened.sync_all())
-        .and_then(|()| sync(dir))
-        .map_err(|error| {
-            QueueError::Refused(format!("cannot create queue file {}: {error}", file.display()))
-        })?;
+    // SQLite gives its side files the permissions of this one. One that is there is left closed: closing a file lets
+    // go of every lock that this process holds on it.
+    let made = match OpenOptions::new().write(true).create_new(true).mode(0o600).open(&file) {
+        Ok(opened) => opened.sync_all(),
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+        Err(error) => Err(error),
+    };
+    made.and_then(|()| sync(dir)).map_err(|error| {
+        QueueError::Refused(format!("cannot create queue file {}: {error}", file.display()))
+    })?;
     Ok(file)
 }
 
 /// Makes a folder with its parents. Each new name is flushed in the folder that holds it: else a power cut could
 /// take the folder away together with everything acknowledged in it.
 fn make_durable(dir: &Path) -> io::Result<()> {
-    let missing: Vec<&Path> =
-        dir.ancestors().take_while(|path| !path.as_os_str().is_empty() && !path.exists()).collect();
+    let missing = dir.ancestors().take_while(|path| !path.as_os_str().is_empty() && !path.exists()).count();
     DirBuilder::new().recursive(true).mode(0o700).create(dir)?;
-    for made in missing {
-        sync(made.parent().unwrap_or(Path::new(".")))?;
+    // One more than were missing: the folder above may have been made a moment ago by somebody who did not flush it.
+    for made in dir.ancestors().take_while(|path| !path.as_os_str().is_empty()).take(missing + 1) {
+        // It may not be ours to read; then we did not make what is in it either.
+        match sync(made.parent().unwrap_or(Path::new("."))) {
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {}
+            outcome => outcome?,
+        }
     }
     Ok(())
 }

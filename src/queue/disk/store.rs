@@ -28,10 +28,13 @@ const VERSION: i64 = 1;
 /// What is written before a checkpoint is due. It runs between two groups, when nobody waits for it.
 const CHECKPOINT_BYTES: usize = 8 * 1024 * 1024;
 
+/// `fullfsync` is for macOS, where a plain flush ends in the drive's cache; elsewhere it means nothing.
 /// `wal_autocheckpoint` is only the net below [`Store::checkpoint_if_due`]: 64 MiB.
 const SETTINGS: &str = "
     pragma page_size = 8192;
     pragma synchronous = full;
+    pragma fullfsync = on;
+    pragma checkpoint_fullfsync = on;
     pragma wal_autocheckpoint = 8192;
     pragma journal_size_limit = 67108864;
     pragma cache_size = -8192;
@@ -197,7 +200,10 @@ fn open(file: &Path, options: &DiskOptions) -> Result<Connection, OpenError> {
 pub(super) fn open_reader(file: &Path) -> Result<Connection, QueueError> {
     connect(file)
         .and_then(|conn| {
-            conn.execute_batch("pragma query_only = on; pragma cache_size = -2048;").map(|()| conn)
+            conn.execute_batch(
+                "pragma query_only = on; pragma cache_size = -2048; pragma checkpoint_fullfsync = on;",
+            )
+            .map(|()| conn)
         })
         .map_err(|error| open_error(file, &error))
 }

@@ -32,6 +32,8 @@ const REFUSED: [&str; 17] = [
 pub(super) struct Failure {
     /// It will not heal by itself.
     pub(super) is_refused: bool,
+    /// The same entries in two calls may pass: this service takes less in one.
+    pub(super) is_too_long: bool,
     /// One line, without anything that was sent.
     pub(super) reason: String,
 }
@@ -52,16 +54,17 @@ impl Failure {
             SdkError::ConstructionFailure(_) => (true, root_cause(error)),
             _ => (false, root_cause(error)),
         };
-        Failure { is_refused, reason: format!("{call} failed: {reason}") }
+        let is_too_long = error.code().is_some_and(|code| short(code) == "BatchRequestTooLong");
+        Failure { is_refused, is_too_long, reason: format!("{call} failed: {reason}") }
     }
 
     /// A request that could not even be put together.
     pub(super) fn of_entry(call: &str, error: &BuildError) -> Failure {
-        Failure { is_refused: true, reason: format!("{call} failed: {error}") }
+        Failure { is_refused: true, is_too_long: false, reason: format!("{call} failed: {error}") }
     }
 
     pub(super) fn no_answer(call: &str) -> Failure {
-        Failure { is_refused: false, reason: format!("{call} failed: no answer in time") }
+        Failure { is_refused: false, is_too_long: false, reason: format!("{call} failed: no answer in time") }
     }
 }
 

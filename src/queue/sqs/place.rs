@@ -12,6 +12,7 @@ use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
 use super::failure::Failure;
+use super::outage::Outage;
 use super::{RECEIVE_GRACE, SqsOptions, WAIT_MAX_SECONDS};
 use crate::ops::aws;
 use crate::queue::QueueError;
@@ -26,6 +27,8 @@ pub(super) struct Place {
     pub(super) url: String,
     pub(super) options: SqsOptions,
     pub(super) message_bytes_max: usize,
+    /// What the last sends told.
+    pub(super) outage: Outage,
     /// How many calls that extend or delete may be under way.
     pub(super) lease_calls: Semaphore,
 }

@@ -183,7 +183,11 @@ async fn deliver(place: &Place, mut batch: Vec<Entry>) {
     let mut backoff = Backoff::new(BACKOFF_FIRST, BACKOFF_MAX);
     let mut reason = "no answer in time".to_owned();
     loop {
+        let count = batch.len();
         batch = without_late(batch, &reason);
+        if batch.len() < count {
+            place.outage.failed(&reason, Instant::now());
+        }
         let Some(deadline) = batch.iter().map(|entry| entry.deadline).min() else {
             return;
         };
@@ -193,7 +197,10 @@ async fn deliver(place: &Place, mut batch: Vec<Entry>) {
                 let mut again = Vec::new();
                 for (entry, fate) in batch.into_iter().zip(fates) {
                     match fate {
-                        Fate::Done => entry.settle(Ok(Enqueued(()))),
+                        Fate::Done => {
+                            place.outage.sent();
+                            entry.settle(Ok(Enqueued(())));
+                        }
                         Fate::Failed { code, is_ours: true } => {
                             let error = refusal(short(&code), entry.body.len(), place.message_bytes_max);
                             entry.settle(Err(error));
@@ -210,7 +217,14 @@ async fn deliver(place: &Place, mut batch: Vec<Entry>) {
                 }
                 batch = again;
             }
+            Ok(Err(failure)) if failure.is_too_long && batch.len() > 1 => {
+                let second = batch.split_off(batch.len() / 2);
+                futures_util::future::join(Box::pin(deliver(place, batch)), Box::pin(deliver(place, second)))
+                    .await;
+                return;
+            }
             Ok(Err(failure)) if failure.is_refused => {
+                place.outage.failed(&failure.reason, Instant::now());
                 for entry in batch {
                     entry.settle(Err(SendError::Unavailable(failure.reason.clone())));
                 }
