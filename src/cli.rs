@@ -12,7 +12,7 @@ use crate::settings::{SettingDefault, TABLE};
 #[command(
     name = "waybill",
     version,
-    after_help = "Every setting is a flag, an environment variable WAYBILL_… and a key of waybill.toml; the README lists them."
+    after_help = "Every setting but the secrets is a flag, an environment variable WAYBILL_… and a key of waybill.toml; the README lists them."
 )]
 pub struct Cli {
     /// Settings file; the default is waybill.toml in the current folder, if there is one.

@@ -12,7 +12,7 @@ use crate::lake::dead_letter::{self, DeadLetter, Filter, Listed};
 use crate::replay::{self, Order, Report};
 use crate::settings::Need;
 
-use super::{Exit, Sources, places, status};
+use super::{Exit, Sources, Usage, places, status};
 
 pub(super) async fn run(sources: &Sources, action: DeadLetters) -> anyhow::Result<Exit> {
     match action {
@@ -25,7 +25,7 @@ pub(super) async fn run(sources: &Sources, action: DeadLetters) -> anyhow::Resul
 
 async fn list(sources: &Sources, choice: &Choice, all: bool, format: ListFormat) -> anyhow::Result<Exit> {
     let settings = sources.gather(&[Need::Lake])?;
-    let lake = places::lake(&settings).await?;
+    let lake = places::lake_that_is_there(&settings).await?;
     let filter = filter(choice)?;
     let mut listed = dead_letter::list(lake.as_ref(), &filter, all).await?;
     listed.sort_by(|a, b| (a.letter.received_at, &a.letter.id).cmp(&(b.letter.received_at, &b.letter.id)));
@@ -78,7 +78,7 @@ fn summary(listed: &Listed) -> serde_json::Value {
 
 async fn show(sources: &Sources, id: &str, body: bool) -> anyhow::Result<Exit> {
     let settings = sources.gather(&[Need::Lake])?;
-    let lake = places::lake(&settings).await?;
+    let lake = places::lake_that_is_there(&settings).await?;
     let filter = Filter { id: Some(id.to_owned()), ..Filter::default() };
     let listed = dead_letter::list(lake.as_ref(), &filter, true).await?;
     let Some(found) = listed.first() else {
@@ -95,7 +95,7 @@ async fn show(sources: &Sources, id: &str, body: bool) -> anyhow::Result<Exit> {
 
 async fn replay(sources: &Sources, act: &Act) -> anyhow::Result<Exit> {
     let settings = sources.gather(&[Need::Lake, Need::Queue])?;
-    let lake = places::lake(&settings).await?;
+    let lake = places::lake_that_is_there(&settings).await?;
     let order = order(act)?;
     let letters = replay::choose(lake.as_ref(), &order).await?;
     if !confirmed(act, &letters, "send again")? {
@@ -116,7 +116,7 @@ async fn replay(sources: &Sources, act: &Act) -> anyhow::Result<Exit> {
 
 async fn drop_letters(sources: &Sources, act: &Act) -> anyhow::Result<Exit> {
     let settings = sources.gather(&[Need::Lake])?;
-    let lake = places::lake(&settings).await?;
+    let lake = places::lake_that_is_there(&settings).await?;
     let order = order(act)?;
     let letters = replay::choose(lake.as_ref(), &order).await?;
     if !confirmed(act, &letters, "drop")? {
@@ -134,12 +134,12 @@ async fn drop_letters(sources: &Sources, act: &Act) -> anyhow::Result<Exit> {
 }
 
 fn filter(choice: &Choice) -> anyhow::Result<Filter> {
-    Filter::parse(&choice.conditions, Timestamp::now()).map_err(|fault| anyhow::anyhow!("{fault}"))
+    Filter::parse(&choice.conditions, Timestamp::now()).map_err(|fault| Usage(fault.to_string()).into())
 }
 
 fn order(act: &Act) -> anyhow::Result<Order> {
     if act.rate.is_some_and(|rate| rate.is_nan() || rate <= 0.0) {
-        bail!("--rate must be greater than 0");
+        return Err(Usage("--rate must be greater than 0".to_owned()).into());
     }
     Ok(Order {
         filter: filter(&act.choice)?,

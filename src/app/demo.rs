@@ -11,27 +11,38 @@ use tokio_util::sync::CancellationToken;
 
 use crate::aftership::simulator::sender::{self, SendOptions};
 use crate::aftership::simulator::{SimulatorOptions, Version};
-use crate::settings::{Secret, Settings};
+use crate::settings::{LakeAddress, QueueAddress, Secret, Settings, WarehouseAddress};
 
 use super::{Sources, status};
 
 /// Share of unreadable events, so that dead letters can be tried out.
 const POISON: f64 = 0.01;
 
-/// Makes settings fit for a newcomer: nothing reachable from outside, nothing to set.
+/// Makes settings fit for a newcomer: nothing reachable from outside, nothing to set, nothing of anybody's touched.
 pub(super) fn adapt(settings: &mut Settings, sources: &Sources, data: &Path) -> anyhow::Result<()> {
     let loopback = IpAddr::V4(Ipv4Addr::LOCALHOST);
     settings.listen = SocketAddr::new(loopback, settings.listen.port());
     settings.ops_listen = settings.ops_listen.map(|ops| SocketAddr::new(loopback, ops.port()));
     settings.drain_delay = Duration::ZERO;
+    // Invented parcels belong nowhere but in the demo's own folder, whatever this shell is set up for.
+    settings.queue = Some(QueueAddress::File(data.join("queue")));
+    settings.lake = Some(LakeAddress::File(data.join("lake")));
+    settings.warehouse = Some(WarehouseAddress::DuckDb(data.join("warehouse.duckdb")));
+    settings.dead_letters = None;
+    settings.webhook_secrets = vec![own_secret(data)?];
+    let ignored: Vec<String> = ["queue", "lake", "warehouse", "dead_letters", "webhook_secrets"]
+        .into_iter()
+        .filter(|name| sources.is_given(name))
+        .map(|name| format!("WAYBILL_{}", name.to_uppercase()))
+        .collect();
+    if !ignored.is_empty() {
+        eprintln!("waybill: the demo keeps to its own folder and ignores {}", ignored.join(", "));
+    }
     if !sources.is_given("batch_age") {
         settings.batch_age = Duration::from_secs(1);
     }
     if !sources.is_given("load_interval") {
         settings.load_interval = Duration::from_secs(1);
-    }
-    if settings.webhook_secrets.is_empty() {
-        settings.webhook_secrets = vec![own_secret(data)?];
     }
     Ok(())
 }

@@ -34,10 +34,18 @@ pub(crate) enum Exit {
 /// Exit code for bad settings, an address in use, an old schema with migrations off.
 const EXIT_CONFIG: u8 = 78;
 
+/// Exit code for a command line that cannot be used; clap's own.
+const EXIT_USAGE: u8 = 2;
+
 /// A fault that restarting will not mend: exit code 78.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 pub(crate) struct Misconfigured(pub(crate) String);
+
+/// A value on the command line that cannot be used: exit code 2.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub(crate) struct Usage(pub(crate) String);
 
 /// Does what the command line asks.
 pub fn run(cli: Cli, flags: BTreeMap<String, String>) -> ExitCode {
@@ -61,7 +69,14 @@ pub fn run(cli: Cli, flags: BTreeMap<String, String>) -> ExitCode {
             eprintln!("waybill: {}", describe(&error));
             let is_config =
                 error.downcast_ref::<Misconfigured>().is_some() || error.downcast_ref::<Faults>().is_some();
-            ExitCode::from(if is_config { EXIT_CONFIG } else { 1 })
+            let is_usage = error.downcast_ref::<Usage>().is_some();
+            ExitCode::from(if is_config {
+                EXIT_CONFIG
+            } else if is_usage {
+                EXIT_USAGE
+            } else {
+                1
+            })
         }
     }
 }

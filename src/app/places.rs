@@ -80,6 +80,16 @@ pub(super) async fn lake(settings: &Settings) -> anyhow::Result<Arc<dyn Lake>> {
     }
 }
 
+/// The same for who reads what is there: a mistyped folder is not made.
+pub(super) async fn lake_that_is_there(settings: &Settings) -> anyhow::Result<Arc<dyn Lake>> {
+    if let Some(LakeAddress::File(dir)) = &settings.lake
+        && !dir.is_dir()
+    {
+        return Err(Misconfigured(format!("there is no lake in {}", dir.display())).into());
+    }
+    lake(settings).await
+}
+
 /// Opens the warehouse; nothing is connected or locked yet.
 pub(super) fn warehouse(settings: &Settings) -> anyhow::Result<Arc<dyn Warehouse>> {
     match settings.warehouse.as_ref().context("no warehouse address")? {

@@ -52,9 +52,10 @@ impl Running {
     async fn ops(
         &self,
         warehouse: Option<Arc<dyn Warehouse>>,
+        or_free: bool,
     ) -> anyhow::Result<(Option<SocketAddr>, Option<Announced>)> {
         let Some(address) = self.settings.ops_listen else { return Ok((None, None)) };
-        let listener = bind(address, "WAYBILL_OPS_LISTEN").await?;
+        let listener = bind_or_free(address, "WAYBILL_OPS_LISTEN", or_free).await?;
         let bound = listener.local_addr()?;
         let mut router = health::router(self.health.clone(), self.metrics.clone());
         let mut announced = None;
@@ -84,6 +85,13 @@ async fn bind(address: SocketAddr, name: &str) -> anyhow::Result<TcpListener> {
     })
 }
 
+async fn bind_or_free(address: SocketAddr, name: &str, or_free: bool) -> anyhow::Result<TcpListener> {
+    match bind(address, name).await {
+        Err(_) if or_free => bind(SocketAddr::new(address.ip(), 0), name).await,
+        outcome => outcome,
+    }
+}
+
 /// Binds both listeners and tells their ports. `or_free`: take a free port rather than fail, for the demo.
 pub(super) async fn bind_all(
     running: &Running,
@@ -91,12 +99,8 @@ pub(super) async fn bind_all(
     warehouse: Option<Arc<dyn Warehouse>>,
     or_free: bool,
 ) -> anyhow::Result<(TcpListener, Option<SocketAddr>, Option<Announced>)> {
-    let address = running.settings.listen;
-    let listener = match bind(address, "WAYBILL_LISTEN").await {
-        Err(_) if or_free => bind(SocketAddr::new(address.ip(), 0), "WAYBILL_LISTEN").await?,
-        outcome => outcome?,
-    };
-    let (ops, announced) = running.ops(warehouse).await?;
+    let listener = bind_or_free(running.settings.listen, "WAYBILL_LISTEN", or_free).await?;
+    let (ops, announced) = running.ops(warehouse, or_free).await?;
     tell_ports(ports, Some(listener.local_addr()?), ops)?;
     Ok((listener, ops, announced))
 }
@@ -106,7 +110,7 @@ pub(super) async fn bind_ops(
     ports: &cli::Ports,
     warehouse: Option<Arc<dyn Warehouse>>,
 ) -> anyhow::Result<Option<Announced>> {
-    let (ops, announced) = running.ops(warehouse).await?;
+    let (ops, announced) = running.ops(warehouse, false).await?;
     tell_ports(ports, None, ops)?;
     Ok(announced)
 }

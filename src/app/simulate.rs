@@ -8,7 +8,7 @@ use crate::aftership::simulator::SimulatorOptions;
 use crate::aftership::simulator::sender::{self, SendOptions};
 use crate::cli::Simulate;
 
-use super::{Exit, Sources, status};
+use super::{Exit, Sources, Usage, status};
 
 pub(super) async fn run(sources: &Sources, arguments: &Simulate) -> anyhow::Result<Exit> {
     let secret = match &arguments.secret {
@@ -23,10 +23,10 @@ pub(super) async fn run(sources: &Sources, arguments: &Simulate) -> anyhow::Resu
         }
     };
     if !(0.0..=1.0).contains(&arguments.poison) {
-        bail!("--poison is a share from 0 to 1");
+        return Err(Usage("--poison is a share from 0 to 1".to_owned()).into());
     }
     if arguments.rate.is_some_and(|rate| rate.is_nan() || rate <= 0.0) {
-        bail!("--rate must be greater than 0");
+        return Err(Usage("--rate must be greater than 0".to_owned()).into());
     }
     let options = SendOptions {
         url: arguments.url.clone(),
@@ -43,6 +43,8 @@ pub(super) async fn run(sources: &Sources, arguments: &Simulate) -> anyhow::Resu
         },
         ..SendOptions::default()
     };
+    // Later failures are repeated for hours, as AfterShip does; a wrong address should be said at once.
+    sender::reach(&options.url).await?;
     let stop = CancellationToken::new();
     let token = stop.clone();
     tokio::spawn(async move {

@@ -6,6 +6,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::time::Duration;
 
+use anyhow::Context;
 use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::ops::logging;
@@ -39,10 +40,17 @@ pub(super) struct FolderLock {
 impl FolderLock {
     /// Takes the folder, or says who has it.
     pub(super) fn take(dir: &Path) -> anyhow::Result<FolderLock> {
-        std::fs::create_dir_all(dir)?;
+        std::fs::create_dir_all(dir)
+            .with_context(|| format!("cannot use the data folder {}", dir.display()))?;
         let path = dir.join("up.lock");
-        let mut file =
-            OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(&path)?;
+        let mut file = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .mode(0o600)
+            .open(&path)
+            .with_context(|| format!("cannot use the data folder {}", dir.display()))?;
         match file.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
@@ -66,7 +74,10 @@ pub(super) struct Counts {
     pub(super) received: u64,
     pub(super) queued: u64,
     pub(super) landed: u64,
+    /// Lines that the warehouse has, repetitions included.
     pub(super) loaded: u64,
+    /// Of them, events that were new.
+    pub(super) new: u64,
     pub(super) dead_letters: u64,
     pub(super) oldest: Option<Duration>,
 }

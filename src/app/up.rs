@@ -1,12 +1,12 @@
 //! `waybill up`: all movers in one process; open, start, wait, drain.
 
+use std::io::IsTerminal;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
 use tracing::info;
 
@@ -15,7 +15,7 @@ use crate::cli;
 use crate::lake::Lake;
 use crate::load::Loaded;
 use crate::receive::Received;
-use crate::settings::{Need, Purpose, Settings, WarehouseAddress};
+use crate::settings::{LakeAddress, Need, Purpose, Settings, WarehouseAddress};
 use crate::warehouse::Warehouse;
 
 use super::movers::{FINISH_WITH_OTHERS, batch_mover, load_mover, start_receive, verifier};
@@ -47,7 +47,7 @@ pub(super) async fn up(sources: &Sources, arguments: &cli::Up) -> anyhow::Result
         &running,
         &arguments.ports,
         Some(places.warehouse.clone()),
-        arguments.demo && !sources.is_given("listen"),
+        arguments.demo && !sources.is_given("listen") && !sources.is_given("ops_listen"),
     )
     .await?;
     let listen = listener.local_addr()?;
@@ -87,7 +87,7 @@ pub(super) async fn up(sources: &Sources, arguments: &cli::Up) -> anyhow::Result
         }
     }
     line.finish();
-    eprintln!("waybill: draining");
+    say("draining");
 
     demo_stop.cancel();
     let drain = async {
@@ -129,7 +129,8 @@ fn counts(received: &Received, landed: &Landed, loaded: &Loaded) -> Counts {
     Counts {
         received: received.accepted(),
         landed: landed.events.load(Ordering::Relaxed),
-        loaded: loaded.events.load(Ordering::Relaxed),
+        loaded: loaded.lines.load(Ordering::Relaxed),
+        new: loaded.events.load(Ordering::Relaxed),
         dead_letters: landed.dead_letters.load(Ordering::Relaxed),
         ..Counts::default()
     }
@@ -141,6 +142,11 @@ fn welcome(settings: &Settings, data: &Path, listen: SocketAddr, ops: Option<Soc
         Some(WarehouseAddress::Postgres(_)) => "postgres (as set)".to_owned(),
         None => String::new(),
     };
+    if !is_demo && !std::io::stderr().is_terminal() {
+        let (webhook, ops) = (format!("http://{listen}/webhooks/aftership"), ops.map(|ops| ops.to_string()));
+        info!(webhook, ops, data = %data.display(), warehouse, "waybill is up");
+        return;
+    }
     eprintln!(
         "Waybill is up{}.",
         if is_demo { ", with a built-in AfterShip stand-in that sends signed updates" } else { "" }
@@ -155,8 +161,20 @@ fn welcome(settings: &Settings, data: &Path, listen: SocketAddr, ops: Option<Soc
         let program = std::env::args().next().unwrap_or_else(|| "waybill".to_owned());
         eprintln!("Try, in another terminal:");
         eprintln!("  {program} query --warehouse duckdb:{} --named status", file.display());
+        if let Some(LakeAddress::File(lake)) = &settings.lake {
+            eprintln!("  {program} dead-letters list --lake file:{}", lake.display());
+        }
     }
     eprintln!("Ctrl-C drains and ends.");
+}
+
+/// A word to the person at the terminal; elsewhere stderr is for logs alone.
+fn say(text: &str) {
+    if std::io::stderr().is_terminal() {
+        eprintln!("waybill: {text}");
+    } else {
+        info!("{text}");
+    }
 }
 
 async fn goodbye(counts: &Counts, is_drained: bool, places: &Places) {
@@ -164,17 +182,16 @@ async fn goodbye(counts: &Counts, is_drained: bool, places: &Places) {
         Ok(Ok(depth)) => depth.ready + depth.leased,
         _ => 0,
     };
-    eprintln!(
-        "waybill: received {}, landed {}, loaded {}, dead letters {}",
-        counts.received, counts.landed, counts.loaded, counts.dead_letters
-    );
+    say(&format!(
+        "received {}, landed {}, loaded {} ({} new, {} repeated), dead letters {}",
+        counts.received,
+        counts.landed,
+        counts.loaded,
+        counts.new,
+        counts.loaded.saturating_sub(counts.new),
+        counts.dead_letters
+    ));
     if !is_drained || left > 0 {
-        eprintln!(
-            "waybill: what is not delivered yet waits safely in its place; the next start goes on from there"
-        );
+        say("what is not delivered yet waits safely in its place; the next start goes on from there");
     }
-    info!(
-        received = counts.received, landed = counts.landed, loaded = counts.loaded,
-        dead_letters = counts.dead_letters, at = %Timestamp::now(), "drained"
-    );
 }

@@ -41,6 +41,18 @@ pub enum Reason {
 }
 
 impl Reason {
+    /// All of them.
+    pub const ALL: [Reason; 8] = [
+        Reason::Empty,
+        Reason::NotJson,
+        Reason::TooDeep,
+        Reason::NotAnObject,
+        Reason::NoTracking,
+        Reason::BadMessage,
+        Reason::Redriven,
+        Reason::GaveUp,
+    ];
+
     /// The word used in letters, filters and labels.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -219,6 +231,9 @@ pub enum FilterError {
     /// No such key.
     #[error("`{0}` is no key: use one of id, reason, event, since")]
     Key(String),
+    /// No such reason.
+    #[error("`{0}` is no reason: use one of {1}")]
+    Reason(String, String),
     /// No point in time.
     #[error(
         "`{0}` is no time: write an instant (2026-07-09T12:00:00Z), a day (2026-07-09), or a time back (2h, 3d)"
@@ -235,7 +250,12 @@ impl Filter {
                 condition.split_once('=').ok_or_else(|| FilterError::Form(condition.clone()))?;
             match key {
                 "id" => filter.id = Some(value.to_owned()),
-                "reason" => filter.reason = Some(value.to_owned()),
+                "reason" => {
+                    let is_known = Reason::ALL.iter().any(|reason| reason.as_str() == value);
+                    filter.reason = Some(is_known.then(|| value.to_owned()).ok_or_else(|| {
+                        FilterError::Reason(value.to_owned(), Reason::ALL.map(Reason::as_str).join(", "))
+                    })?);
+                }
                 "event" => filter.event = Some(value.to_owned()),
                 "since" => {
                     filter.since =

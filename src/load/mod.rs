@@ -65,6 +65,8 @@ impl Default for LoadSettings {
 pub struct Loaded {
     /// Events new in the warehouse.
     pub events: AtomicU64,
+    /// Lines in the warehouse, repetitions included, rejects not.
+    pub lines: AtomicU64,
     /// Lines and objects rejected.
     pub rejected: AtomicU64,
     /// Rung after each load.
@@ -194,6 +196,7 @@ impl Load {
 
     /// Loads what lands, until `stop`; a transaction under way is finished.
     pub async fn run(self, stop: CancellationToken) {
+        metrics::load_begins();
         let mut backoff = new_backoff();
         let mut discovery: Option<Discovery> = None;
         let mut listing = Some(Listing::default());
@@ -430,6 +433,7 @@ impl Load {
         metrics::load_files(files - files_rejected, files_rejected);
         metrics::load_took(started.elapsed());
         self.loaded.events.fetch_add(u64::try_from(inserted).unwrap_or(0), Ordering::Relaxed);
+        self.loaded.lines.fetch_add(u64::try_from(lines - rejected).unwrap_or(0), Ordering::Relaxed);
         self.loaded
             .rejected
             .fetch_add(u64::try_from(rejected).unwrap_or(0) + files_rejected, Ordering::Relaxed);

@@ -122,10 +122,11 @@ const LOAD_TIME: Metric =
 const WAITING: Metric = state("waybill_load_waiting_files", &[], "Objects known and not yet loaded");
 const TO_FACT: Metric =
     times("waybill_load_ack_to_fact_seconds", &[], AGE, "From acknowledged to queryable in the fact tables");
-const LOAD_FAILED: Metric =
-    counts("waybill_load_failures_total", &["kind"], "Failed loads: the lake's fault or the warehouse's");
-
-const LETTERS: Metric = counts("waybill_replay_letters_total", &["action"], "Dead letters acted upon");
+const LOAD_FAILED: Metric = counts(
+    "waybill_load_failures_total",
+    &["kind"],
+    "Failed loads by whose fault it was, lake or warehouse; and objects that are missing",
+);
 
 /// Every metric there is.
 pub const CATALOGUE: &[Metric] = &[
@@ -161,7 +162,6 @@ pub const CATALOGUE: &[Metric] = &[
     WAITING,
     TO_FACT,
     LOAD_FAILED,
-    LETTERS,
 ];
 
 /// The program's version.
@@ -279,6 +279,14 @@ pub fn load_files(loaded: u64, rejected: u64) {
     counter!(FILES.name, "status" => "rejected").increment(rejected);
 }
 
+/// All counts of loading are there, at zero, before the first load: the first reject is an increase.
+pub fn load_begins() {
+    load_files(0, 0);
+    for outcome in ["inserted", "duplicate", "conflict", "rejected"] {
+        load_rows(outcome, 0);
+    }
+}
+
 /// Lines ended so; `outcome` is inserted, duplicate, conflict or rejected.
 pub fn load_rows(outcome: &'static str, n: u64) {
     counter!(ROWS.name, "outcome" => outcome).increment(n);
@@ -304,11 +312,6 @@ pub fn load_ack_to_fact(age: Duration) {
 /// A load failed; `kind` is whose fault it was.
 pub fn load_failure(kind: &'static str) {
     counter!(LOAD_FAILED.name, "kind" => kind).increment(1);
-}
-
-/// Dead letters were acted upon.
-pub fn replay_letters(action: &'static str, n: u64) {
-    counter!(LETTERS.name, "action" => action).increment(n);
 }
 
 fn record(cell: &'static OnceLock<Histogram>, name: &'static str, took: Duration) {

@@ -17,7 +17,6 @@ use crate::event::identity::event_key;
 use crate::event::{BodySha256, Event, EventKey, Source, line};
 use crate::lake::dead_letter::{self, Action, Audit, Closed, DeadLetter, Filter};
 use crate::lake::{Lake, LakeError};
-use crate::ops::metrics;
 use crate::queue::{Queue, SendError};
 
 /// Which letters, and how fast.
@@ -108,11 +107,9 @@ pub async fn replay(
                 let closed = Closed::replayed(Timestamp::now(), &replay_id, order.reason.clone());
                 dead_letter::close(lake, letter, &closed).await?;
                 report.done += 1;
-                metrics::replay_letters("replay", 1);
             }
             None => {
                 report.not_replayable += 1;
-                metrics::replay_letters("not_replayable", 1);
             }
         }
         progress(index as u64 + 1, total);
@@ -139,7 +136,6 @@ pub async fn drop_letters(
         let closed = Closed::dropped(Timestamp::now(), order.reason.clone());
         dead_letter::close(lake, letter, &closed).await?;
         report.done += 1;
-        metrics::replay_letters("drop", 1);
         progress(index as u64 + 1, total);
     }
     Ok(report)

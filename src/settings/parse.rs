@@ -133,7 +133,15 @@ impl Parser<'_> {
                 Some(text) => (text, name.to_owned()),
                 None => {
                     if purpose.needs.contains(&need) {
-                        self.faults.push(format!("{}: missing; set it to {}", setting.env(), setting.help));
+                        let beside_up = match setting.default {
+                            Default::UpOnly(text) => format!("; beside `waybill up` it is {text}"),
+                            Default::Value(_) | Default::None(_) => String::new(),
+                        };
+                        self.faults.push(format!(
+                            "{}: missing; set it to {}{beside_up}",
+                            setting.env(),
+                            setting.help
+                        ));
                     }
                     return None;
                 }

@@ -185,6 +185,7 @@ fn unknown_names(given: &Given<'_>, faults: &mut Vec<String>) {
         if !name.starts_with("WAYBILL_")
             || name.starts_with("WAYBILL_TEST_")
             || OTHERS.contains(&name.as_str())
+            || is_of_kubernetes(name)
         {
             continue;
         }
@@ -195,6 +196,11 @@ fn unknown_names(given: &Given<'_>, faults: &mut Vec<String>) {
             faults.push(format!("{name}: no setting is called so{}", suggestion(name, Setting::env)));
         }
     }
+}
+
+/// Kubernetes makes such names in every pod beside a Service that is called `waybill`.
+fn is_of_kubernetes(name: &str) -> bool {
+    name == "WAYBILL_PORT" || name.starts_with("WAYBILL_PORT_") || name.starts_with("WAYBILL_SERVICE_")
 }
 
 fn suggestion(name: &str, of: impl Fn(&Setting) -> String) -> String {

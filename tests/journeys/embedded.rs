@@ -85,14 +85,24 @@ fn a_second_up_on_the_same_folder_names_the_first() {
 #[test]
 fn the_demo_shows_a_fact_within_seconds_and_continues_where_it_stopped() {
     let dir = tempfile::tempdir().expect("temporary folder");
-    let deployment = Deployment::embedded(dir.path()).without("WAYBILL_WEBHOOK_SECRETS");
-    let mut demo = deployment.start(&["up", "--demo", "--demo-rate", "50"]);
+    let elsewhere = Deployment::embedded(dir.path());
+    let data = dir.path().join("demo");
+    let flags = ["--demo", "--demo-rate", "50", "--data", data.to_str().expect("UTF-8")];
+    let up = ["up"].into_iter().chain(flags).collect::<Vec<_>>();
+    // What this shell is set up for is not touched.
+    let deployment = elsewhere
+        .clone()
+        .with("WAYBILL_WAREHOUSE", &format!("duckdb:{}", data.join("warehouse.duckdb").display()));
+    let mut demo = elsewhere.start(&up);
     deployment.await_some("select count(*) as n from base.fct_shipment_tracking");
     demo.terminate();
     assert!(demo.wait().success(), "{}", demo.stderr());
     let before = deployment.count("select count(*) as n from raw.tracking_event");
 
-    let _again = deployment.start(&["up", "--demo", "--demo-rate", "50"]);
+    let _again = elsewhere.start(&up);
 
     deployment.await_some(&format!("select greatest(count(*) - {before}, 0) as n from raw.tracking_event"));
+    for place in ["queue", "lake", "warehouse.duckdb"] {
+        assert!(!dir.path().join(place).exists(), "the demo wrote into the {place} of somebody else");
+    }
 }

@@ -39,6 +39,9 @@ const WAITING_MAX: usize = 1_000;
 /// Most of an answer that is read; ours are small.
 const ANSWER_BYTES_MAX: usize = 64 * 1024;
 
+/// How long a first connection may take.
+const REACH_MAX: Duration = Duration::from_secs(10);
+
 /// How long requests under way may still take after a stop.
 const STOP_GRACE: Duration = Duration::from_secs(2);
 
@@ -100,9 +103,32 @@ pub enum SendError {
     /// Not an absolute http or https address.
     #[error("cannot send to {0}: not an absolute http or https URL")]
     Url(String),
+    /// Nobody is there.
+    #[error("cannot reach {url}: is `waybill up` running, and on that port?")]
+    Unreachable {
+        /// Where.
+        url: String,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
     /// The system's certificates could not be read.
     #[error("cannot prepare TLS")]
     Tls(#[source] io::Error),
+}
+
+/// Can anything be reached at this address? Connects, and lets go again.
+pub async fn reach(url: &str) -> Result<(), SendError> {
+    let uri: Uri = url.parse().map_err(|_| SendError::Url(url.to_owned()))?;
+    let host = uri.host().ok_or_else(|| SendError::Url(url.to_owned()))?;
+    let port = uri.port_u16().unwrap_or(if uri.scheme_str() == Some("https") { 443 } else { 80 });
+    let host = host.trim_start_matches('[').trim_end_matches(']');
+    let connecting = tokio::net::TcpStream::connect((host, port));
+    let unreachable = |source| SendError::Unreachable { url: url.to_owned(), source };
+    match timeout(REACH_MAX, connecting).await {
+        Ok(outcome) => outcome.map(|_| ()).map_err(unreachable),
+        Err(_) => Err(unreachable(io::Error::new(io::ErrorKind::TimedOut, "no answer in time"))),
+    }
 }
 
 /// Sends until `count` events have met their fate, or until stopped. `progress` gets the number that have.
