@@ -1,16 +1,17 @@
 //! `waybill check`: all that is wrong with settings and places, at once, changing nothing.
 
 use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
 
 use crate::cli::Role;
 use crate::settings::{Faults, LakeAddress, Need, Purpose, QueueAddress, Settings, WarehouseAddress};
 use crate::warehouse::SchemaState;
 
-use super::{Exit, Sources, describe, places};
+use super::{Exit, Misconfigured, Sources, describe, places};
 
 pub(super) async fn run(sources: &Sources, role: Role) -> anyhow::Result<Exit> {
     let all = vec![Need::Receiving, Need::Queue, Need::Lake, Need::Warehouse];
-    let (needs, data) = match role {
+    let (needs, data): (Vec<Need>, Option<PathBuf>) = match role {
         Role::Up => (all, Some("waybill-data".into())),
         Role::All => (all, None),
         Role::Receive => (vec![Need::Receiving, Need::Queue], None),
@@ -18,26 +19,31 @@ pub(super) async fn run(sources: &Sources, role: Role) -> anyhow::Result<Exit> {
         Role::Load => (vec![Need::Lake, Need::Warehouse], None),
     };
     let purpose = Purpose { needs: needs.clone(), data, is_demo: false };
-    let settings = sources.gather_for(&purpose)?;
-    println!("ok      settings");
+    let (settings, Faults(mut faults)) = sources.examine(&purpose)?;
+    println!("{} settings", if faults.is_empty() { "ok     " } else { "FAULT  " });
 
-    let mut faults = Vec::new();
-    if needs.contains(&Need::Receiving) {
-        report("public listener", listener(settings.listen).await, &mut faults);
+    // Places are tried whatever is wrong with the settings: all faults in one answer.
+    if let Some(settings) = settings {
+        if needs.contains(&Need::Receiving) {
+            report("public listener", listener(settings.listen).await, &mut faults);
+        }
+        if let Some(ops) = settings.ops_listen {
+            report("operators' listener", listener(ops).await, &mut faults);
+        }
+        if needs.contains(&Need::Queue) && settings.queue.is_some() {
+            report("queue", queue(&settings, needs.contains(&Need::Lake)).await, &mut faults);
+        }
+        if needs.contains(&Need::Lake) && settings.lake.is_some() {
+            report("lake", lake(&settings).await, &mut faults);
+        }
+        if needs.contains(&Need::Warehouse) && settings.warehouse.is_some() {
+            report("warehouse", warehouse(&settings).await, &mut faults);
+        }
     }
-    if let Some(ops) = settings.ops_listen {
-        report("operators' listener", listener(ops).await, &mut faults);
+    if faults.is_empty() {
+        return Ok(Exit::Done);
     }
-    if needs.contains(&Need::Queue) {
-        report("queue", queue(&settings, needs.contains(&Need::Lake)).await, &mut faults);
-    }
-    if needs.contains(&Need::Lake) {
-        report("lake", lake(&settings).await, &mut faults);
-    }
-    if needs.contains(&Need::Warehouse) {
-        report("warehouse", warehouse(&settings).await, &mut faults);
-    }
-    if faults.is_empty() { Ok(Exit::Done) } else { Err(Faults(faults).into()) }
+    Err(Misconfigured(format!("check found faults:\n{}", Faults(faults))).into())
 }
 
 fn report(what: &str, outcome: Result<String, String>, faults: &mut Vec<String>) {
@@ -57,27 +63,29 @@ async fn listener(address: SocketAddr) -> Result<String, String> {
     }
 }
 
-/// A folder that is not there yet is no fault, but it will not be made by a check.
-fn absent(path: &std::path::Path) -> Option<String> {
+/// A folder that is not there yet is no fault if it can be made, but a check does not make it.
+fn absent(path: &Path) -> Option<Result<String, String>> {
     if path.exists() {
         return None;
     }
     let parent = path.ancestors().skip(1).find(|parent| parent.as_os_str().is_empty() || parent.exists());
-    Some(format!(
-        "{} is not there yet and will be made in {}",
-        path.display(),
-        parent.map_or(".".into(), |p| {
-            if p.as_os_str().is_empty() { ".".into() } else { p.display().to_string() }
-        })
-    ))
+    let parent = parent.filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    if !parent.is_dir() || rustix::fs::access(parent, rustix::fs::Access::WRITE_OK).is_err() {
+        return Some(Err(format!(
+            "{} is not there, and cannot be made in {}",
+            path.display(),
+            parent.display()
+        )));
+    }
+    Some(Ok(format!("{} is not there yet and will be made in {}", path.display(), parent.display())))
 }
 
 /// Who only sends has nothing to do with the dead-letter queue.
 async fn queue(settings: &Settings, with_dead_letters: bool) -> Result<String, String> {
     if let Some(QueueAddress::File(dir)) = &settings.queue
-        && let Some(text) = absent(dir)
+        && let Some(found) = absent(dir)
     {
-        return Ok(text);
+        return found;
     }
     if !with_dead_letters {
         let queue = places::queue(settings).await.map_err(|error| describe(&error))?;
@@ -98,9 +106,9 @@ async fn queue(settings: &Settings, with_dead_letters: bool) -> Result<String, S
 
 async fn lake(settings: &Settings) -> Result<String, String> {
     if let Some(LakeAddress::File(dir)) = &settings.lake
-        && let Some(text) = absent(dir)
+        && let Some(found) = absent(dir)
     {
-        return Ok(text);
+        return found;
     }
     let lake = places::lake(settings).await.map_err(|error| describe(&error))?;
     lake.probe().await.map_err(|error| error.to_string())?;
@@ -109,9 +117,9 @@ async fn lake(settings: &Settings) -> Result<String, String> {
 
 async fn warehouse(settings: &Settings) -> Result<String, String> {
     if let Some(WarehouseAddress::DuckDb(file)) = &settings.warehouse
-        && let Some(text) = absent(file)
+        && let Some(found) = absent(file)
     {
-        return Ok(text);
+        return found;
     }
     let warehouse = places::warehouse(settings).map_err(|error| describe(&error))?;
     match warehouse.schema_state().await.map_err(|error| error.to_string())? {

@@ -138,14 +138,21 @@ impl Sources {
 
     /// Settings for a purpose.
     pub(crate) fn gather_for(&self, purpose: &Purpose) -> anyhow::Result<Settings> {
-        let env = |name: &str| std::env::var(name).ok();
-        let given = Given {
+        Ok(Settings::gather(&self.given(&env)?, purpose)?)
+    }
+
+    /// What can be seen of the settings, and all that is wrong with them.
+    pub(crate) fn examine(&self, purpose: &Purpose) -> anyhow::Result<(Option<Settings>, Faults)> {
+        Ok(Settings::examine(&self.given(&env)?, purpose))
+    }
+
+    fn given<'a>(&self, env: &'a dyn Fn(&str) -> Option<String>) -> anyhow::Result<Given<'a>> {
+        Ok(Given {
             flags: self.flags.clone(),
-            env: &env,
+            env,
             env_names: std::env::vars_os().filter_map(|(name, _)| name.into_string().ok()).collect(),
             file: self.file()?,
-        };
-        Ok(Settings::gather(&given, purpose)?)
+        })
     }
 
     /// Was this setting given by anybody?
@@ -170,6 +177,10 @@ impl Sources {
             }
         }
     }
+}
+
+fn env(name: &str) -> Option<String> {
+    std::env::var(name).ok()
 }
 
 /// Whether anything was set aside, for `--strict`.

@@ -171,13 +171,19 @@ pub struct Given<'a> {
 impl Settings {
     /// Gathers, parses and checks everything; all faults at once.
     pub fn gather(given: &Given<'_>, purpose: &Purpose) -> Result<Settings, Faults> {
+        match Settings::examine(given, purpose) {
+            (Some(settings), Faults(faults)) if faults.is_empty() => Ok(settings),
+            (_, faults) => Err(faults),
+        }
+    }
+
+    /// The same for who wants to see what can be seen in spite of faults: what cannot be used has its default, or is
+    /// missing.
+    pub fn examine(given: &Given<'_>, purpose: &Purpose) -> (Option<Settings>, Faults) {
         let mut faults = Vec::new();
         let values = table::values(given, &mut faults);
         let settings = parse::parse(&values, purpose, &mut faults);
-        match settings {
-            Some(settings) if faults.is_empty() => Ok(settings),
-            _ => Err(Faults(faults)),
-        }
+        (settings, Faults(faults))
     }
 }
 
@@ -241,6 +247,20 @@ mod tests {
         ] {
             assert!(faults.contains(name), "{name} is not named in:\n{faults}");
         }
+    }
+
+    #[test]
+    fn names_of_kubernetes_are_no_settings_and_misspelt_ones_are_faults() {
+        let kubernetes = [
+            "WAYBILL_PORT",
+            "WAYBILL_PORT_8080_TCP_ADDR",
+            "WAYBILL_SERVICE_HOST",
+            "WAYBILL_SERVICE_PORT_HTTP",
+        ];
+        for name in kubernetes {
+            assert!(gather(&[SECRET, (name, "x")], None, &up()).is_ok(), "{name}");
+        }
+        assert!(gather(&[SECRET, ("WAYBILL_PORTS", "x")], None, &up()).is_err());
     }
 
     #[test]

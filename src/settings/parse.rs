@@ -109,7 +109,8 @@ impl Parser<'_> {
             Ok(parsed) => Some(parsed),
             Err(fault) => {
                 self.faults.push(format!("{origin}: `{text}` {fault}"));
-                None
+                // So that the rest can be looked at too.
+                default.and_then(|text| parse(text).ok())
             }
         }
     }

@@ -99,6 +99,52 @@ fn check_names_all_faults_of_places_and_changes_nothing() {
     assert_eq!(output.status.code(), Some(78));
     let text = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(text.contains("queue:") && text.contains("lake:"), "{text}");
+
+    // Faults of settings and of places in one answer.
+    let both = faulty.without("WAYBILL_WEBHOOK_SECRETS").with("WAYBILL_BATCH_AGE", "soon");
+    let text = String::from_utf8_lossy(&both.run(&["check"]).stderr).into_owned();
+    for name in ["WAYBILL_WEBHOOK_SECRETS", "WAYBILL_BATCH_AGE", "queue:", "lake:"] {
+        assert!(text.contains(name), "{name}: {text}");
+    }
+}
+
+#[test]
+fn what_cannot_be_used_on_the_command_line_exits_2_and_a_mistyped_lake_is_not_made() {
+    let (dir, deployment) = deployment();
+    std::fs::create_dir(dir.path().join("lake")).expect("folder");
+    for arguments in [
+        &["dead-letters", "list", "--where", "reasn=x"][..],
+        &["dead-letters", "list", "--where", "reason=unknown"],
+        &["dead-letters", "list", "--where", "since=yesterday"],
+        &["dead-letters", "replay", "--rate", "0"],
+        &["simulate", "--url", "http://127.0.0.1:1/", "--poison", "7"],
+    ] {
+        let output = deployment.run(arguments);
+        assert_eq!(
+            output.status.code(),
+            Some(2),
+            "{arguments:?}: {}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+    }
+
+    let typo = dir.path().join("typo");
+    let output = deployment.run(&["dead-letters", "list", "--lake", &format!("file:{}", typo.display())]);
+    assert_eq!(output.status.code(), Some(78));
+    assert!(!typo.exists());
+}
+
+#[test]
+fn a_simulation_says_at_once_that_nobody_listens() {
+    let (_dir, deployment) = deployment();
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = listener.local_addr().expect("an address");
+    drop(listener);
+
+    let output = deployment.run(&["simulate", "--url", &format!("http://{address}/webhooks/aftership")]);
+
+    assert_eq!(output.status.code(), Some(1));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("cannot reach"));
 }
 
 #[test]
