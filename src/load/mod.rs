@@ -9,6 +9,7 @@ pub mod discover;
 pub mod facts;
 pub mod read;
 pub mod reject;
+mod summary;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -24,11 +25,11 @@ use crate::lake::{Lake, LakeError};
 use crate::ops::health::Health;
 use crate::ops::metrics;
 use crate::ops::retry::Backoff;
-use crate::warehouse::rows::FileOutcome;
 use crate::warehouse::{Warehouse, WarehouseError};
 
 use discover::{Discovery, Found, Listing};
 use read::ReadFile;
+pub use summary::Summary;
 
 /// How the load mover works.
 #[derive(Debug, Clone)]
@@ -98,48 +99,6 @@ pub enum LoadError {
     /// The warehouse.
     #[error("cannot load into the warehouse")]
     Warehouse(#[from] WarehouseError),
-}
-
-/// What `load --once` prints.
-#[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize)]
-pub struct Summary {
-    /// Objects that got a ledger row.
-    pub files: u64,
-    /// Of those, objects that could not be read as a whole.
-    pub files_rejected: u64,
-    /// Objects that were named and are not there; they have no ledger row.
-    pub files_missing: u64,
-    /// Lines in them.
-    pub lines: i64,
-    /// The seven outcomes, see [`FileOutcome`].
-    pub inserted: i64,
-    /// See [`FileOutcome`].
-    pub updated: i64,
-    /// See [`FileOutcome`].
-    pub unchanged: i64,
-    /// See [`FileOutcome`].
-    pub duplicate: i64,
-    /// See [`FileOutcome`].
-    pub conflict: i64,
-    /// See [`FileOutcome`].
-    pub waiting: i64,
-    /// See [`FileOutcome`].
-    pub rejected: i64,
-}
-
-impl Summary {
-    fn add(&mut self, outcome: &FileOutcome) {
-        self.files += 1;
-        self.files_rejected += u64::from(outcome.status == "rejected");
-        self.lines += outcome.lines;
-        self.inserted += outcome.inserted;
-        self.updated += outcome.updated;
-        self.unchanged += outcome.unchanged;
-        self.duplicate += outcome.duplicate;
-        self.conflict += outcome.conflict;
-        self.waiting += outcome.waiting;
-        self.rejected += outcome.rejected;
-    }
 }
 
 /// The longest that one round may go without loading anything before the watchdog calls it stuck.
