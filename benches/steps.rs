@@ -18,7 +18,7 @@ use jiff::Timestamp;
 use sha2::Sha256;
 use waybill::aftership::signature::sign;
 use waybill::aftership::simulator::{Simulator, SimulatorOptions};
-use waybill::event::{BodySha256, Event, Source, identity, line};
+use waybill::event::{Event, line};
 use waybill::queue::Queue;
 use waybill::queue::disk::{DiskOptions, DiskQueue};
 
@@ -320,17 +320,7 @@ async fn fill_queue(dir: &Path, bodies: Vec<Vec<u8>>) {
         let messages = chunk
             .iter()
             .map(|body| {
-                let body = Bytes::copy_from_slice(body);
-                let body_sha256 = BodySha256::of(&body);
-                let event = Event {
-                    event_key: identity::event_key(None, false, &body_sha256, now),
-                    event_id: None,
-                    source: Source::Webhook,
-                    received_at: waybill::event::truncate_to_micros(now),
-                    replay_id: None,
-                    body_sha256,
-                    body,
-                };
+                let event = Event::received(Bytes::copy_from_slice(body), None, false, now);
                 line::to_message(&line::encode(&event))
             })
             .collect();

@@ -7,7 +7,8 @@ use crate::cli::Role;
 use crate::settings::{Faults, LakeAddress, Need, Purpose, QueueAddress, Settings, WarehouseAddress};
 use crate::warehouse::SchemaState;
 
-use super::{Exit, Misconfigured, Sources, describe, places};
+use super::places::{self, Queues};
+use super::{Exit, Misconfigured, Sources, describe};
 
 pub(super) async fn run(sources: &Sources, role: Role) -> anyhow::Result<Exit> {
     let all = vec![Need::Receiving, Need::Queue, Need::Lake, Need::Warehouse];
@@ -87,12 +88,12 @@ async fn queue(settings: &Settings, with_dead_letters: bool) -> Result<String, S
     {
         return found;
     }
-    if !with_dead_letters {
-        let queue = places::queue(settings).await.map_err(|error| describe(&error))?;
-        queue.probe().await.map_err(|error| error.to_string())?;
-        return Ok(format!("{} queue reached", queue.kind()));
-    }
-    let queues = places::queues(settings).await.map_err(|error| describe(&error))?;
+    let opened = if with_dead_letters {
+        places::queues(settings).await
+    } else {
+        places::queue(settings).await.map(|main| Queues { main, dead_letters: None })
+    };
+    let queues = opened.map_err(|error| describe(&error))?;
     queues.main.probe().await.map_err(|error| error.to_string())?;
     let dead_letters = match &queues.dead_letters {
         Some(queue) => {

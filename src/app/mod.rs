@@ -138,18 +138,18 @@ impl Sources {
 
     /// Settings for a purpose.
     pub(crate) fn gather_for(&self, purpose: &Purpose) -> anyhow::Result<Settings> {
-        Ok(Settings::gather(&self.given(&env)?, purpose)?)
+        Ok(Settings::gather(&self.given()?, purpose)?)
     }
 
     /// What can be seen of the settings, and all that is wrong with them.
     pub(crate) fn examine(&self, purpose: &Purpose) -> anyhow::Result<(Option<Settings>, Faults)> {
-        Ok(Settings::examine(&self.given(&env)?, purpose))
+        Ok(Settings::examine(&self.given()?, purpose))
     }
 
-    fn given<'a>(&self, env: &'a dyn Fn(&str) -> Option<String>) -> anyhow::Result<Given<'a>> {
+    fn given(&self) -> anyhow::Result<Given<'static>> {
         Ok(Given {
             flags: self.flags.clone(),
-            env,
+            env: &|name| std::env::var(name).ok(),
             env_names: std::env::vars_os().filter_map(|(name, _)| name.into_string().ok()).collect(),
             file: self.file()?,
         })
@@ -177,10 +177,6 @@ impl Sources {
             }
         }
     }
-}
-
-fn env(name: &str) -> Option<String> {
-    std::env::var(name).ok()
 }
 
 /// Whether anything was set aside, for `--strict`.

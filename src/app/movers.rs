@@ -13,6 +13,7 @@ use crate::batch::{Batch, BatchSettings, Landed};
 use crate::cli;
 use crate::lake::Lake;
 use crate::load::{Load, LoadSettings, Loaded};
+use crate::queue::Queue;
 use crate::receive::{Receive, ReceiveSettings, Received};
 use crate::settings::{Need, Settings};
 use crate::warehouse::Warehouse;
@@ -21,7 +22,6 @@ use super::places::{self, Queues};
 use super::running::{DRAIN_MAX, Running, bind_all, bind_ops, watch_queues};
 use super::status::progress_bar;
 use super::{Exit, Sources, strictly};
-use crate::queue::Queue;
 
 /// How long requests under way get to finish when receiving is all a process does: the time for a slow body and for
 /// the queue, within the 25 s of a drain.

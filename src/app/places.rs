@@ -4,6 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::Context;
+use aws_config::SdkConfig;
 
 use crate::lake::Lake;
 use crate::lake::disk::DiskLake;
@@ -29,7 +30,7 @@ pub(super) struct Queues {
 pub(super) async fn queue(settings: &Settings) -> anyhow::Result<Arc<dyn Queue>> {
     match settings.queue.as_ref().context("no queue address")? {
         QueueAddress::File(dir) => disk_queue(dir),
-        QueueAddress::Sqs(url) => Ok(Arc::new(sqs_queue(url).await?)),
+        QueueAddress::Sqs(url) => Ok(Arc::new(sqs_queue(&aws::sdk_config().await, url).await?)),
     }
 }
 
@@ -39,14 +40,18 @@ pub(super) async fn queues(settings: &Settings) -> anyhow::Result<Queues> {
         QueueAddress::File(dir) => return Ok(Queues { main: disk_queue(dir)?, dead_letters: None }),
         QueueAddress::Sqs(url) => url,
     };
-    let main = sqs_queue(url).await?;
+    // Once for both: each has its own chain of credentials to ask.
+    let sdk = aws::sdk_config().await;
+    let main = sqs_queue(&sdk, url).await?;
     let dead_letters_url = match settings.dead_letters.as_deref() {
         Some("off") => None,
         Some(url) => Some(url.to_owned()),
         None => main.dead_letter_url().await.context("cannot find the queue's dead-letter queue")?,
     };
     let dead_letters: Option<Arc<dyn Queue>> = match dead_letters_url {
-        Some(url) => Some(Arc::new(sqs_queue(&url).await.context("cannot open the dead-letter queue")?)),
+        Some(url) => {
+            Some(Arc::new(sqs_queue(&sdk, &url).await.context("cannot open the dead-letter queue")?))
+        }
         None => None,
     };
     Ok(Queues { main: Arc::new(main), dead_letters })
@@ -58,9 +63,8 @@ fn disk_queue(dir: &Path) -> anyhow::Result<Arc<dyn Queue>> {
     Ok(Arc::new(queue))
 }
 
-async fn sqs_queue(url: &str) -> anyhow::Result<SqsQueue> {
-    let sdk = aws::sdk_config().await;
-    SqsQueue::open(&sdk, url.to_owned(), SqsOptions::default())
+async fn sqs_queue(sdk: &SdkConfig, url: &str) -> anyhow::Result<SqsQueue> {
+    SqsQueue::open(sdk, url.to_owned(), SqsOptions::default())
         .await
         .with_context(|| format!("cannot open the queue {url}"))
 }

@@ -194,10 +194,7 @@ impl Batch {
             let has_room = running.len() < FLUSHES_MAX;
             tokio::select! {
                 deliveries = receiver.recv(), if has_room => match deliveries {
-                    Some(deliveries) => {
-                        let closed = self.sort(deliveries, &mut windows, &flushes, &mut running);
-                        flushes.land(closed, &mut running);
-                    }
+                    Some(deliveries) => self.sort(deliveries, &mut windows, &flushes, &mut running),
                     None => break,
                 },
                 _ = tick.tick() => {
@@ -218,14 +215,14 @@ impl Batch {
         metrics::batch_held(0, 0);
     }
 
-    /// Puts deliveries where they belong; gives back the windows that this fills.
+    /// Puts deliveries where they belong, and lands the windows that this fills.
     fn sort(
         &self,
         deliveries: Vec<Delivery>,
         windows: &mut Windows,
         flushes: &Flushes,
         running: &mut JoinSet<()>,
-    ) -> Vec<Closed> {
+    ) {
         metrics::batch_received(deliveries.len() as u64);
         let now = Timestamp::now();
         let mut closed = Vec::new();
@@ -248,7 +245,7 @@ impl Batch {
         if !letters.is_empty() {
             flushes.bury(letters, running);
         }
-        closed
+        flushes.land(closed, running);
     }
 }
 
@@ -305,13 +302,13 @@ async fn receive(
         let wait = if once || is_local { RECEIVE_WAIT_LOCAL } else { RECEIVE_WAIT };
         match queue.receive(max, wait, settings.lease).await {
             Ok(deliveries) if deliveries.is_empty() => {
-                backoff = Backoff::new(Duration::from_millis(100), Duration::from_secs(10));
+                backoff.reset();
                 if once && is_empty(queue.as_ref()).await {
                     return;
                 }
             }
             Ok(deliveries) => {
-                backoff = Backoff::new(Duration::from_millis(100), Duration::from_secs(10));
+                backoff.reset();
                 count_max = receive_max(&deliveries);
                 held.add(deliveries.iter().map(|delivery| delivery.lease.clone()));
                 if sender.send(deliveries).await.is_err() {

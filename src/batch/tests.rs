@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
 
-use crate::event::{BodySha256, Event, Source, identity, line};
+use crate::event::{Event, line};
 use crate::lake::dead_letter::{self, Filter, Reason};
 use crate::lake::disk::DiskLake;
 use crate::lake::manifest::Manifest;
@@ -35,17 +35,8 @@ impl Bench {
 
     async fn send(&self, name: &str) {
         let body = Bytes::from(format!(r#"{{"msg":{{"id":"{name}"}}}}"#));
-        let body_sha256 = BodySha256::of(&body);
         let received_at: Timestamp = "2026-07-09T12:00:00Z".parse().expect("an instant");
-        let event = Event {
-            event_key: identity::event_key(None, false, &body_sha256, received_at),
-            event_id: None,
-            source: Source::Webhook,
-            received_at,
-            replay_id: None,
-            body_sha256,
-            body,
-        };
+        let event = Event::received(body, None, false, received_at);
         for fate in self.queue.send(vec![line::to_message(&line::encode(&event))]).await {
             let _enqueued = fate.expect("sent");
         }

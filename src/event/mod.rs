@@ -56,6 +56,23 @@ pub struct Event {
     pub body: Bytes,
 }
 
+impl Event {
+    /// The event of a webhook's body. `event_id` and `is_test`: what the body says of itself, if it can be read.
+    pub fn received(body: Bytes, event_id: Option<String>, is_test: bool, received_at: Timestamp) -> Event {
+        let received_at = truncate_to_micros(received_at);
+        let body_sha256 = BodySha256::of(&body);
+        Event {
+            event_key: identity::event_key(event_id.as_deref(), is_test, &body_sha256, received_at),
+            event_id,
+            source: Source::Webhook,
+            received_at,
+            replay_id: None,
+            body_sha256,
+            body,
+        }
+    }
+}
+
 /// Cuts an instant to whole microseconds (towards the past), so that an instant survives every place unchanged.
 pub fn truncate_to_micros(instant: Timestamp) -> Timestamp {
     let micros = instant.as_nanosecond().div_euclid(1_000);

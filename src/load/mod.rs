@@ -108,10 +108,6 @@ const MANIFESTS_MAX: usize = 64;
 /// How long a listing of everything goes on before what has just landed has its turn again.
 const LISTING_SLICE: Duration = Duration::from_secs(30);
 
-fn new_backoff() -> Backoff {
-    Backoff::new(Duration::from_millis(500), Duration::from_secs(30))
-}
-
 /// One piece of work: what is done of it, and of how much.
 struct Work<'a> {
     summary: Summary,
@@ -156,7 +152,7 @@ impl Load {
     /// Loads what lands, until `stop`; a transaction under way is finished.
     pub async fn run(self, stop: CancellationToken) {
         metrics::load_begins();
-        let mut backoff = new_backoff();
+        let mut backoff = Backoff::new(Duration::from_millis(500), Duration::from_secs(30));
         let mut discovery: Option<Discovery> = None;
         let mut listing = Some(Listing::default());
         let mut full_listing_at = Instant::now();
@@ -171,7 +167,7 @@ impl Load {
             let took = started.elapsed();
             let pause = match outcome {
                 Ok(did_work) => {
-                    backoff = new_backoff();
+                    backoff.reset();
                     self.health.set_ready("warehouse", Ok(()));
                     metrics::mover_last_success("load", Timestamp::now());
                     if was_listing && listing.is_none() {

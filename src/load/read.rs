@@ -182,22 +182,14 @@ fn unreadable(file: &str, landed_at: Timestamp, reason: &'static str, text: Stri
 
 #[cfg(test)]
 mod tests {
-    use crate::event::{BodySha256, Event, EventKey, Source};
+    use crate::event::Event;
 
     use super::*;
 
     fn line(body: &str) -> Vec<u8> {
         let body = Bytes::copy_from_slice(body.as_bytes());
-        let body_sha256 = BodySha256::of(&body);
-        line::encode(&Event {
-            event_key: EventKey::from_text(&body_sha256.to_hex()),
-            event_id: None,
-            source: Source::Webhook,
-            received_at: "2026-07-09T12:00:00Z".parse().expect("instant"),
-            replay_id: None,
-            body_sha256,
-            body,
-        })
+        let received_at = "2026-07-09T12:00:00Z".parse().expect("instant");
+        line::encode(&Event::received(body, None, false, received_at))
     }
 
     fn file(lines: &[Vec<u8>]) -> ReadFile {

@@ -5,7 +5,7 @@ use jiff::SignedDuration;
 use tempfile::TempDir;
 use tokio::task::JoinHandle;
 
-use crate::event::{BodySha256, Event, Source, identity, line};
+use crate::event::{Event, line};
 use crate::lake::disk::DiskLake;
 use crate::lake::layout::{self, Compression};
 use crate::lake::manifest::{FlushReason, KeysHash, Manifest, ManifestObject};
@@ -40,18 +40,9 @@ impl Bench {
     async fn object(&self, name: &str, minute: &str) -> String {
         let received_at: Timestamp = minute.parse().expect("an instant");
         let body = Bytes::from(format!(r#"{{"msg":{{"id":"{name}"}}}}"#));
-        let body_sha256 = BodySha256::of(&body);
-        let text = line::encode(&Event {
-            event_key: identity::event_key(None, false, &body_sha256, received_at),
-            event_id: None,
-            source: Source::Webhook,
-            received_at,
-            replay_id: None,
-            body_sha256,
-            body,
-        });
-        let key = layout::events_key(received_at, &body_sha256.to_hex(), Compression::None);
-        self.lake.put_new(&key, Bytes::from(text)).await.expect("put");
+        let event = Event::received(body, None, false, received_at);
+        let key = layout::events_key(received_at, &event.body_sha256.to_hex(), Compression::None);
+        self.lake.put_new(&key, Bytes::from(line::encode(&event))).await.expect("put");
         key
     }
 

@@ -20,8 +20,14 @@ const CLOSING_GRACE: Duration = Duration::from_secs(1);
 
 /// After an early refusal: how long, and how much, to read on. Closing on unread bytes would reset the connection,
 /// and the client might never see the answer.
-const LINGER_TIME: Duration = Duration::from_secs(2);
-const LINGER_BYTES: usize = 1024 * 1024;
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Linger {
+    pub(super) time: Duration,
+    pub(super) bytes: usize,
+}
+
+/// On a connection that we serve.
+const LINGER: Linger = Linger { time: Duration::from_secs(2), bytes: 1024 * 1024 };
 
 /// What a connection is doing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -148,6 +154,7 @@ impl Deadlines {
 pub(super) struct Watched {
     stream: TcpStream,
     activity: Arc<Activity>,
+    linger: Linger,
     lingering: Option<Lingering>,
 }
 
@@ -159,7 +166,14 @@ struct Lingering {
 
 impl Watched {
     pub(super) fn new(stream: TcpStream, activity: Arc<Activity>) -> Self {
-        Watched { stream, activity, lingering: None }
+        Watched { stream, activity, linger: LINGER, lingering: None }
+    }
+
+    /// A stream whose request nobody will read: what is left is to close it.
+    pub(super) fn refused(stream: TcpStream, linger: Linger) -> Self {
+        let activity = Activity::new(Instant::now());
+        activity.request_ends(true);
+        Watched { stream, activity: Arc::new(activity), linger, lingering: None }
     }
 
     /// The stream itself.
@@ -200,9 +214,10 @@ impl AsyncWrite for Watched {
                 return Poll::Ready(Ok(()));
             }
         }
+        let linger = this.linger;
         let lingering = this.lingering.get_or_insert_with(|| Lingering {
-            until: Box::pin(tokio::time::sleep(LINGER_TIME)),
-            bytes_left: LINGER_BYTES,
+            until: Box::pin(tokio::time::sleep(linger.time)),
+            bytes_left: linger.bytes,
         });
         let mut scratch = [0; 8 * 1024];
         while lingering.bytes_left > 0 && lingering.until.as_mut().poll(cx).is_pending() {

@@ -16,7 +16,7 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use jiff::Timestamp;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, Interval, MissedTickBehavior};
@@ -30,7 +30,7 @@ use crate::ops::retry::Backoff;
 use crate::ops::shutdown::Shutdown;
 
 use super::answer::Refusal;
-use super::connection::{Activity, Deadlines, Verdict, Watched};
+use super::connection::{Activity, Deadlines, Linger, Verdict, Watched};
 use super::limits::{connections_cap, open_files_max};
 use super::{MOVER, PATH, QUEUE, Shared, webhook};
 
@@ -40,10 +40,9 @@ const TICK: Duration = Duration::from_secs(1);
 /// Most bytes read from, or buffered for, one connection at a time.
 const BUFFER_BYTES_MAX: usize = 64 * 1024;
 
-/// Connections that are told "full" and read to their end at once, how much of each, and how long.
+/// Connections that are told "full" and read to their end at once, and how far each.
 const TURNED_AWAY_MAX: usize = 64;
-const TURNED_AWAY_BYTES: usize = 256 * 1024;
-const TURNED_AWAY_TIME: Duration = Duration::from_secs(1);
+const TURNED_AWAY: Linger = Linger { time: Duration::from_secs(1), bytes: 256 * 1024 };
 
 /// The routes, with panics turned into answers.
 type Service = CatchPanic<Router, PanicAnswer>;
@@ -200,23 +199,13 @@ impl Acceptor {
 
     /// Says "full" and closes. Closing on a request that is still on its way would reset the connection, and the
     /// answer with it, so that is read for a moment; but only so many at once.
-    fn turn_away(&self, mut stream: TcpStream) {
+    fn turn_away(&self, stream: TcpStream) {
         // The answer fits any socket's buffer.
         let _ = stream.try_write(&Refusal::Full.raw());
         let Ok(place) = Arc::clone(&self.turned_away).try_acquire_owned() else { return };
+        let mut leaving = Watched::refused(stream, TURNED_AWAY);
         tokio::spawn(async move {
-            let leaving = async {
-                let mut scratch = [0; 4 * 1024];
-                let mut left = TURNED_AWAY_BYTES;
-                let _ = stream.shutdown().await;
-                while left > 0 {
-                    match stream.read(&mut scratch).await {
-                        Ok(0) | Err(_) => return,
-                        Ok(read) => left = left.saturating_sub(read),
-                    }
-                }
-            };
-            let _ = tokio::time::timeout(TURNED_AWAY_TIME, leaving).await;
+            let _ = leaving.shutdown().await;
             drop(place);
         });
     }

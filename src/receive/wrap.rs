@@ -4,7 +4,7 @@ use bytes::Bytes;
 use jiff::Timestamp;
 
 use crate::aftership::webhook::{self, Webhook};
-use crate::event::{BodySha256, Event, Source, identity, line, truncate_to_micros};
+use crate::event::{Event, line};
 
 /// The line of a body, unchanged, with what we know about its arrival.
 ///
@@ -18,24 +18,14 @@ pub(super) fn wrap(body: Bytes, arrived_at: Timestamp) -> Vec<u8> {
 }
 
 fn event(body: Bytes, arrived_at: Timestamp, webhook: Option<&Webhook<'_>>) -> Event {
-    let received_at = truncate_to_micros(arrived_at);
-    let body_sha256 = BodySha256::of(&body);
     let event_id = webhook.and_then(|webhook| webhook.event_id.clone());
-    let is_test = webhook.is_some_and(Webhook::is_test);
-    Event {
-        event_key: identity::event_key(event_id.as_deref(), is_test, &body_sha256, received_at),
-        event_id,
-        source: Source::Webhook,
-        received_at,
-        replay_id: None,
-        body_sha256,
-        body,
-    }
+    Event::received(body, event_id, webhook.is_some_and(Webhook::is_test), arrived_at)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::event::Source;
 
     const ID: &str = "94dadd60-ed26-46d0-aa52-3ced925a50ff";
 

@@ -13,8 +13,7 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use crate::aftership::webhook;
-use crate::event::identity::event_key;
-use crate::event::{BodySha256, Event, EventKey, Source, line};
+use crate::event::{Event, EventKey, Source, line};
 use crate::lake::dead_letter::{self, Action, Audit, Closed, DeadLetter, Filter};
 use crate::lake::{Lake, LakeError};
 use crate::queue::{Queue, SendError};
@@ -152,26 +151,20 @@ fn revive(letter: &DeadLetter, replay_id: &str) -> Option<Event> {
         return Some(event);
     };
     let body = Bytes::from(body);
-    let body_sha256 = BodySha256::of(&body);
-    let source = if source == Source::Api.as_str() { Source::Api } else { Source::Webhook };
     let (event_id, is_test) = match webhook::read(&body) {
         Ok(webhook) => (webhook.event_id.clone(), webhook.is_test()),
         Err(_) => (None, false),
     };
-    let event_key = match (source, &letter.event_key) {
+    let mut event = Event::received(body, event_id, is_test, letter.received_at);
+    event.replay_id = Some(replay_id.to_owned());
+    if source == Source::Api.as_str() {
+        event.source = Source::Api;
         // The key of a snapshot is not made of its bytes as they are.
-        (Source::Api, Some(key)) => EventKey::from_text(key),
-        _ => event_key(event_id.as_deref(), is_test, &body_sha256, letter.received_at),
-    };
-    Some(Event {
-        event_key,
-        event_id,
-        source,
-        received_at: letter.received_at,
-        replay_id: Some(replay_id.to_owned()),
-        body_sha256,
-        body,
-    })
+        if let Some(key) = &letter.event_key {
+            event.event_key = EventKey::from_text(key);
+        }
+    }
+    Some(event)
 }
 
 async fn send(queue: &dyn Queue, message: String, id: &str) -> Result<(), ReplayError> {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use jiff::Timestamp;
-use waybill::event::{BodySha256, Event, Source, identity, line};
+use waybill::event::{Event, line};
 use waybill::load::read;
 use waybill::warehouse::duckdb::{DuckDbOptions, DuckDbWarehouse};
 use waybill::warehouse::postgres::PostgresWarehouse;
@@ -21,18 +21,8 @@ fn at(text: &str) -> Timestamp {
 
 fn line_of(body: &str, received_at: &str) -> String {
     let body = Bytes::copy_from_slice(body.as_bytes());
-    let body_sha256 = BodySha256::of(&body);
     let event_id = waybill::aftership::webhook::read(&body).ok().and_then(|webhook| webhook.event_id.clone());
-    let received_at = at(received_at);
-    let event = Event {
-        event_key: identity::event_key(event_id.as_deref(), false, &body_sha256, received_at),
-        event_id,
-        source: Source::Webhook,
-        received_at,
-        replay_id: None,
-        body_sha256,
-        body,
-    };
+    let event = Event::received(body, event_id, false, at(received_at));
     String::from_utf8(line::encode(&event)).expect("UTF-8")
 }
 

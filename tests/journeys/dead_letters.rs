@@ -57,19 +57,10 @@ fn unreadable_bodies_become_dead_letters_with_their_bytes_and_reason() {
 
 /// Puts a readable event where SQS's redrive would have left it.
 fn plant_readable_letter(deployment: &Deployment, body: &str) -> String {
-    use waybill::event::{BodySha256, Event, Source, identity, line};
+    use waybill::event::{Event, line};
     let received_at: jiff::Timestamp = "2026-07-09T12:00:00.5Z".parse().expect("instant");
     let bytes = bytes::Bytes::copy_from_slice(body.as_bytes());
-    let body_sha256 = BodySha256::of(&bytes);
-    let event = Event {
-        event_key: identity::event_key(None, false, &body_sha256, received_at),
-        event_id: None,
-        source: Source::Webhook,
-        received_at,
-        replay_id: None,
-        body_sha256,
-        body: bytes,
-    };
+    let event = Event::received(bytes, None, false, received_at);
     let message = line::to_message(&line::encode(&event));
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("runtime");
     runtime.block_on(async {
@@ -87,7 +78,7 @@ fn plant_readable_letter(deployment: &Deployment, body: &str) -> String {
             dead_at: received_at,
             attempts: 20,
             replay_id: None,
-            body_sha256: body_sha256.to_hex(),
+            body_sha256: event.body_sha256.to_hex(),
             body_base64: base64::Engine::encode(&base64::prelude::BASE64_STANDARD, &event.body),
         };
         waybill::lake::dead_letter::put(&lake, &letter).await.expect("put");

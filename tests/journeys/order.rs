@@ -9,7 +9,7 @@ use jiff::{SignedDuration, Timestamp};
 use tokio_util::sync::CancellationToken;
 use waybill::aftership::simulator::{Simulator, SimulatorOptions, Version};
 use waybill::aftership::webhook;
-use waybill::event::{BodySha256, Event, Source, identity, line};
+use waybill::event::{Event, line};
 use waybill::lake::Lake;
 use waybill::lake::disk::DiskLake;
 use waybill::lake::layout::{self, Compression};
@@ -109,16 +109,7 @@ fn lines() -> Vec<Vec<u8>> {
             let webhook = webhook::read(&body).expect("filtered");
             let (event_id, is_test) = (webhook.event_id.clone(), webhook.is_test());
             let body = Bytes::from(body);
-            let body_sha256 = BodySha256::of(&body);
-            line::encode(&Event {
-                event_key: identity::event_key(event_id.as_deref(), is_test, &body_sha256, received_at),
-                event_id,
-                source: Source::Webhook,
-                received_at,
-                replay_id: None,
-                body_sha256,
-                body,
-            })
+            line::encode(&Event::received(body, event_id, is_test, received_at))
         })
         .collect()
 }

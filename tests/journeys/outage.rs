@@ -15,10 +15,7 @@ async fn on_stand_in() -> (Standin, Deployment, tempfile::TempDir) {
     let dir = tempfile::tempdir().expect("temporary folder");
     let deployment = Deployment::embedded(dir.path())
         .with("WAYBILL_LAKE", "s3://lake/shop")
-        .with("AWS_ENDPOINT_URL_S3", &standin.endpoint())
-        .with("AWS_REGION", "us-east-1")
-        .with("AWS_ACCESS_KEY_ID", "test")
-        .with("AWS_SECRET_ACCESS_KEY", "test")
+        .with_aws(&standin.endpoint())
         .with("WAYBILL_BATCH_AGE", "50ms");
     (standin, deployment, dir)
 }

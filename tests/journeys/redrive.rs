@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use aws_sdk_sqs::Client;
 use serde_json::Value;
-use waybill::event::{BodySha256, Event, Source, identity, line};
+use waybill::event::{Event, line};
 
 use crate::support::aws::{create_bucket, create_queue};
 use crate::support::process::{Moto, eventually};
@@ -16,17 +16,9 @@ const RECEIVES: usize = 25;
 
 fn message(event_id: &str, tracking: &str) -> String {
     let body = bytes::Bytes::from(event(event_id, tracking, "Delivered", "2026-07-09T11:00:00+00:00"));
-    let body_sha256 = BodySha256::of(&body);
     let received_at = "2026-07-09T12:00:00.25Z".parse().expect("instant");
-    line::to_message(&line::encode(&Event {
-        event_key: identity::event_key(Some(event_id), false, &body_sha256, received_at),
-        event_id: Some(event_id.to_owned()),
-        source: Source::Webhook,
-        received_at,
-        replay_id: None,
-        body_sha256,
-        body,
-    }))
+    let event = Event::received(body, Some(event_id.to_owned()), false, received_at);
+    line::to_message(&line::encode(&event))
 }
 
 /// Somebody else receives the messages again and again and never deletes them, until SQS gives them up.
@@ -75,11 +67,7 @@ async fn redriven_messages_reach_the_lake(endpoint: String) {
     let deployment = Deployment::embedded(dir.path())
         .with("WAYBILL_QUEUE", &queue_url)
         .with("WAYBILL_LAKE", "s3://lake/shop")
-        .with("AWS_ENDPOINT_URL_SQS", &endpoint)
-        .with("AWS_ENDPOINT_URL_S3", &endpoint)
-        .with("AWS_REGION", "us-east-1")
-        .with("AWS_ACCESS_KEY_ID", "test")
-        .with("AWS_SECRET_ACCESS_KEY", "test");
+        .with_aws(&endpoint);
     tokio::task::spawn_blocking(move || {
         // The dead-letter queue is found by the redrive policy.
         let batch = deployment.start(&["batch"]);

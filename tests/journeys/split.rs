@@ -21,11 +21,7 @@ async fn three_processes_on_sqs_s3_and_postgres_deliver_every_event_once() {
             .with("WAYBILL_QUEUE", &queue_url)
             .with("WAYBILL_LAKE", "s3://lake/shop")
             .with("WAYBILL_WAREHOUSE", &warehouse)
-            .with("AWS_ENDPOINT_URL_SQS", &endpoint)
-            .with("AWS_ENDPOINT_URL_S3", &endpoint)
-            .with("AWS_REGION", "us-east-1")
-            .with("AWS_ACCESS_KEY_ID", "test")
-            .with("AWS_SECRET_ACCESS_KEY", "test")
+            .with_aws(&endpoint)
             .with("WAYBILL_BATCH_LEASE", "10s");
         let check = deployment.run_ok(&["check", "batch"]);
         assert!(check.contains("dead-letter queue"), "{check}");

@@ -46,6 +46,15 @@ impl Deployment {
         self
     }
 
+    /// The same with SQS and S3 at an emulator or stand-in.
+    pub fn with_aws(self, endpoint: &str) -> Deployment {
+        self.with("AWS_ENDPOINT_URL_SQS", endpoint)
+            .with("AWS_ENDPOINT_URL_S3", endpoint)
+            .with("AWS_REGION", "us-east-1")
+            .with("AWS_ACCESS_KEY_ID", "test")
+            .with("AWS_SECRET_ACCESS_KEY", "test")
+    }
+
     /// The same without a variable.
     pub fn without(mut self, name: &str) -> Deployment {
         self.env.retain(|(known, _)| known != name);
