@@ -23,18 +23,19 @@ test-tools: ## install what the tests need into .venv, once; find or install Pos
 	@scripts/test-tools.sh
 
 test-build: rust duckdb test-tools ## build the tests without running them
-	@if [ -x .venv/bin/cargo-nextest ]; then .venv/bin/cargo-nextest nextest run --locked --no-run; else cargo test --locked --no-run; fi
+	@if [ -x .venv/bin/cargo-nextest ]; then .venv/bin/cargo-nextest nextest run --locked --features failpoints --no-run; else cargo test --locked --features failpoints --no-run; fi
 
 test: rust duckdb test-tools ## run all tests, against moto and PostgreSQL too
 	@export PG_BIN="$$(readlink .venv/pg-bin)"; \
-	if [ -x .venv/bin/cargo-nextest ]; then exec .venv/bin/cargo-nextest nextest run --locked; else exec cargo test --locked; fi
+	if [ -x .venv/bin/cargo-nextest ]; then exec .venv/bin/cargo-nextest nextest run --locked --features failpoints; else exec cargo test --locked --features failpoints; fi
 
 bench: rust duckdb ## measure receive, batch and load beside the limits of this machine
 	cargo bench --locked --bench '*'
 
 lint: rust duckdb ## formatting, and clippy with warnings denied
 	cargo fmt --check
-	cargo clippy --all-targets --locked -- -D warnings
+	cargo clippy --all-targets --locked --features failpoints -- -D warnings
+	cargo clippy --locked -- -D warnings
 
 deny: rust test-tools ## licences, sources and banned crates of everything we depend on
 	@if [ ! -x .venv/bin/cargo-deny ]; then cargo install --quiet --locked --root .venv cargo-deny@0.20.2; fi

@@ -38,6 +38,8 @@ pub mod replay;
 
 pub mod ops;
 
+pub mod failpoint;
+
 pub mod app;
 pub mod cli;
 pub mod settings;

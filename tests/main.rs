@@ -6,11 +6,18 @@
 
 #![allow(unreachable_pub, reason = "a test binary has no outside")]
 
+#[cfg(not(feature = "failpoints"))]
+compile_error!(
+    "the tests kill the program at named moments: use `make test`, or add `--features failpoints`"
+);
+
 mod support;
 
 mod contracts {
+    pub mod damage;
     pub mod lake;
     pub mod queue;
+    pub mod spool;
     pub mod warehouse;
     pub mod warehouse_tls;
 }
@@ -24,12 +31,14 @@ mod journeys {
     pub mod order;
     pub mod outage;
     pub mod redrive;
+    pub mod seeded;
     pub mod shutdown;
     pub mod split;
 }
 
 mod surface {
     pub mod commands;
+    pub mod fuzz_corpus;
     pub mod metrics;
     pub mod openapi;
     pub mod settings;

@@ -6,6 +6,7 @@
 //!
 //! Source: AfterShip, "Webhook signature", for Tracking, Returns and Shipping.
 
+use crate::failpoint::seeded_bug;
 use std::fmt;
 use std::str::FromStr;
 
@@ -238,6 +239,9 @@ impl Verifier {
     /// `body`: the bytes as received, before any parsing.
     pub fn verify(&self, claim: &Claim, body: &[u8]) -> Result<SecretId, SignatureError> {
         let matched = self.matching(&claim.digest, body);
+        if seeded_bug!("any_signature") {
+            return Ok(SecretId(1));
+        }
         match (claim.foreign, matched) {
             (None, Some(id)) => Ok(id),
             (None, None) => Err(SignatureError::Mismatch),

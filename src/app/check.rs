@@ -4,10 +4,12 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use crate::cli::Role;
+use crate::queue::Queue;
+use crate::queue::disk::{DiskOptions, DiskQueue};
 use crate::settings::{Faults, LakeAddress, Need, Purpose, QueueAddress, Settings, WarehouseAddress};
 use crate::warehouse::SchemaState;
 
-use super::places::{self, Queues};
+use super::places;
 use super::{Exit, Misconfigured, Sources, describe};
 
 pub(super) async fn run(sources: &Sources, role: Role) -> anyhow::Result<Exit> {
@@ -33,6 +35,11 @@ pub(super) async fn run(sources: &Sources, role: Role) -> anyhow::Result<Exit> {
         }
         if needs.contains(&Need::Queue) && settings.queue.is_some() {
             report("queue", queue(&settings, needs.contains(&Need::Lake)).await, &mut faults);
+        }
+        if needs.contains(&Need::Receiving)
+            && let Some(dir) = &settings.spool
+        {
+            report("spool", spool(dir).await, &mut faults);
         }
         if needs.contains(&Need::Lake) && settings.lake.is_some() {
             report("lake", lake(&settings).await, &mut faults);
@@ -88,11 +95,9 @@ async fn queue(settings: &Settings, with_dead_letters: bool) -> Result<String, S
     {
         return found;
     }
-    let opened = if with_dead_letters {
-        places::queues(settings).await
-    } else {
-        places::queue(settings).await.map(|main| Queues { main, dead_letters: None })
-    };
+    let settings = settings.without_spool();
+    let opened =
+        if with_dead_letters { places::queues(&settings).await } else { places::queue(&settings).await };
     let queues = opened.map_err(|error| describe(&error))?;
     queues.main.probe().await.map_err(|error| error.to_string())?;
     let dead_letters = match &queues.dead_letters {
@@ -103,6 +108,16 @@ async fn queue(settings: &Settings, with_dead_letters: bool) -> Result<String, S
         None => "",
     };
     Ok(format!("{} queue reached{dead_letters}", queues.main.kind()))
+}
+
+async fn spool(dir: &Path) -> Result<String, String> {
+    if let Some(found) = absent(dir) {
+        return found;
+    }
+    let spool = DiskQueue::open(dir, DiskOptions::default()).map_err(|error| error.to_string())?;
+    spool.probe().await.map_err(|error| error.to_string())?;
+    let depth = spool.depth().await.map_err(|error| error.to_string())?;
+    Ok(format!("{} events wait in {}", depth.ready + depth.leased, dir.display()))
 }
 
 async fn lake(settings: &Settings) -> Result<String, String> {

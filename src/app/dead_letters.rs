@@ -101,7 +101,8 @@ async fn replay(sources: &Sources, act: &Act) -> anyhow::Result<Exit> {
     if !confirmed(act, &letters, "send again")? {
         return Ok(Exit::Done);
     }
-    let queue = places::queue(&settings).await?;
+    // A person waits for the answer, and can ask again: this is not for the spool.
+    let queue = places::queue(&settings.without_spool()).await?.main;
     let bar = status::progress_bar("letters");
     let stop = interrupted();
     let report = replay::replay(lake.as_ref(), queue.clone(), letters, &order, &stop, |done, of| {

@@ -9,6 +9,8 @@ mod movers;
 mod places;
 mod query;
 mod running;
+#[cfg(feature = "failpoints")]
+mod seeded;
 mod served;
 mod simulate;
 mod status;

@@ -32,29 +32,31 @@ pub(super) const FINISH_WITH_OTHERS: Duration = Duration::from_secs(8);
 pub(super) async fn receive(sources: &Sources, ports: &cli::Ports) -> anyhow::Result<Exit> {
     let settings = sources.gather(&[Need::Receiving, Need::Queue])?;
     let verifier = verifier(&settings);
-    let queue = places::queue(&settings).await?;
+    let queues = places::queue(&settings).await?;
     let running = Running::new(settings);
+    running.end_with(queues.disk.as_ref());
     let (listener, _, _) = bind_all(&running, ports, None, false).await?;
     let received = Arc::new(Received::default());
-    let receiving = start_receive(&running, verifier, &queue, listener, &received, FINISH_ALONE);
-    let watching = watch_queues(&running, queue.clone(), None);
+    let receiving = start_receive(&running, verifier, &queues.main, listener, &received, FINISH_ALONE);
+    let watching = watch_queues(&running, &queues);
 
     running.shutdown.draining().await;
     let drain = async {
         let _ = receiving.await;
-        queue.close().await;
+        queues.main.close().await;
     };
     let _ = tokio::time::timeout(DRAIN_MAX, drain).await;
     watching.abort();
     info!(received = received.accepted(), "drained");
-    Ok(Exit::Done)
+    running.outcome()
 }
 
 pub(super) async fn batch(sources: &Sources, arguments: &cli::Mover) -> anyhow::Result<Exit> {
     let settings = sources.gather(&[Need::Queue, Need::Lake])?;
-    let queues = places::queues(&settings).await?;
+    let queues = places::queues(&settings.without_spool()).await?;
     let lake = places::lake(&settings).await?;
     let mut running = Running::new(settings);
+    running.end_with(queues.disk.as_ref());
     let landed = Arc::new(Landed::default());
     if arguments.once {
         running.settings.ops_listen = None;
@@ -65,7 +67,7 @@ pub(super) async fn batch(sources: &Sources, arguments: &cli::Mover) -> anyhow::
     if arguments.once {
         mover.run_once(stop).await;
     } else {
-        let watching = watch_queues(&running, queues.main.clone(), queues.dead_letters.clone());
+        let watching = watch_queues(&running, &queues);
         mover.run(stop).await;
         watching.abort();
     }
@@ -77,6 +79,7 @@ pub(super) async fn batch(sources: &Sources, arguments: &cli::Mover) -> anyhow::
             serde_json::json!({ "landed": landed.events.load(Ordering::Relaxed), "dead_letters": dead })
         );
     }
+    running.outcome()?;
     Ok(strictly(arguments, dead))
 }
 

@@ -2,17 +2,21 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::Context;
 use aws_config::SdkConfig;
+use tracing::warn;
 
 use crate::lake::Lake;
 use crate::lake::disk::DiskLake;
 use crate::lake::s3::{S3Lake, S3Options};
 use crate::ops::aws;
-use crate::queue::Queue;
 use crate::queue::disk::{DiskOptions, DiskQueue};
+use crate::queue::late::LateQueue;
+use crate::queue::spooled::SpooledQueue;
 use crate::queue::sqs::{SqsOptions, SqsQueue};
+use crate::queue::{Queue, QueueError};
 use crate::settings::{LakeAddress, QueueAddress, Settings, WarehouseAddress};
 use crate::warehouse::duckdb::{DuckDbOptions, DuckDbWarehouse};
 use crate::warehouse::postgres::PostgresWarehouse;
@@ -20,57 +24,146 @@ use crate::warehouse::{SchemaState, Warehouse};
 
 use super::Misconfigured;
 
-/// A queue, and the dead-letter queue beside it.
+/// A queue, and what stands beside it.
 pub(super) struct Queues {
     pub(super) main: Arc<dyn Queue>,
     pub(super) dead_letters: Option<Arc<dyn Queue>>,
+    /// The queue or the spool on this machine's disk: when it fails, the process must end.
+    pub(super) disk: Option<Arc<DiskQueue>>,
+    /// The queue once more, when it has a spool.
+    pub(super) spooled: Option<Arc<SpooledQueue>>,
 }
 
-/// Opens the queue alone: who only sends needs no rights on the dead-letter queue.
-pub(super) async fn queue(settings: &Settings) -> anyhow::Result<Arc<dyn Queue>> {
-    match settings.queue.as_ref().context("no queue address")? {
-        QueueAddress::File(dir) => disk_queue(dir),
-        QueueAddress::Sqs(url) => Ok(Arc::new(sqs_queue(&aws::sdk_config().await, url).await?)),
+impl Queues {
+    /// For tests that want a mistake; else as they are.
+    fn ready(self) -> Queues {
+        #[cfg(feature = "failpoints")]
+        let queues = Queues { main: super::seeded::queue(self.main), ..self };
+        #[cfg(not(feature = "failpoints"))]
+        let queues = self;
+        queues
     }
 }
 
-/// Opens the queue, and the dead-letter queue that its redrive policy or the setting names.
+/// Opens the queue alone, with its spool: who only sends needs no rights on the dead-letter queue.
+pub(super) async fn queue(settings: &Settings) -> anyhow::Result<Queues> {
+    open_queues(settings, false).await.map(Queues::ready)
+}
+
+/// Opens the queue with its spool, and the dead-letter queue that its redrive policy or the setting names.
 pub(super) async fn queues(settings: &Settings) -> anyhow::Result<Queues> {
+    open_queues(settings, true).await.map(Queues::ready)
+}
+
+async fn open_queues(settings: &Settings, with_dead_letters: bool) -> anyhow::Result<Queues> {
     let url = match settings.queue.as_ref().context("no queue address")? {
-        QueueAddress::File(dir) => return Ok(Queues { main: disk_queue(dir)?, dead_letters: None }),
+        QueueAddress::File(dir) => {
+            let disk = disk_queue(dir, DiskOptions::default())?;
+            let main = Arc::clone(&disk) as Arc<dyn Queue>;
+            return Ok(Queues { main, dead_letters: None, disk: Some(disk), spooled: None });
+        }
         QueueAddress::Sqs(url) => url,
     };
     // Once for both: each has its own chain of credentials to ask.
     let sdk = aws::sdk_config().await;
-    let main = sqs_queue(&sdk, url).await?;
-    let dead_letters_url = match settings.dead_letters.as_deref() {
+    let Some(dir) = &settings.spool else {
+        let main = Arc::new(sqs_queue(&sdk, url, SqsOptions::default()).await?);
+        let dead_letters = if with_dead_letters {
+            dead_letter_queue(&sdk, &main, settings.dead_letters.as_deref()).await?
+        } else {
+            None
+        };
+        return Ok(Queues { main, dead_letters, disk: None, spooled: None });
+    };
+
+    let options = DiskOptions { file_bytes_max: Some(settings.spool_bytes), ..DiskOptions::default() };
+    let spool = disk_queue(dir, options)?;
+    let (main, outage) = reach(sdk.clone(), url.clone()).await?;
+    let spooled = Arc::new(SpooledQueue::start(main, Arc::clone(&spool), outage));
+    let dead_letters: Option<Arc<dyn Queue>> = match settings.dead_letters.as_deref() {
+        Some("off") => None,
+        _ if !with_dead_letters => None,
+        given => Some(Arc::new(late_dead_letter_queue(sdk, url.clone(), given.map(str::to_owned)))),
+    };
+    let main = Arc::clone(&spooled) as Arc<dyn Queue>;
+    Ok(Queues { main, dead_letters, disk: Some(spool), spooled: Some(spooled) })
+}
+
+/// With a spool a queue that is away need not be waited for; one that refuses us is a fault all the same. Gives why it
+/// is away, too.
+async fn reach(sdk: SdkConfig, url: String) -> anyhow::Result<(Arc<dyn Queue>, Option<String>)> {
+    // The rest of the time that a sender waits belongs to the spool.
+    let options = SqsOptions { deadline: Duration::from_secs(2), ..SqsOptions::default() };
+    match SqsQueue::open(&sdk, url.clone(), options.clone()).await {
+        Ok(queue) => Ok((Arc::new(queue), None)),
+        Err(error @ QueueError::Unavailable(_)) => {
+            warn!(%error, "the queue cannot be reached yet: events go to the spool until it can");
+            let queue: Arc<dyn Queue> = Arc::new(LateQueue::new(Box::new(move || {
+                let (sdk, url, options) = (sdk.clone(), url.clone(), options.clone());
+                Box::pin(async move {
+                    let queue: Arc<dyn Queue> = Arc::new(SqsQueue::open(&sdk, url, options).await?);
+                    Ok(Some(queue))
+                })
+            })));
+            Ok((queue, Some(error.to_string())))
+        }
+        Err(error) => Err(error).with_context(|| format!("cannot open the queue {url}")),
+    }
+}
+
+async fn dead_letter_queue(
+    sdk: &SdkConfig,
+    main: &SqsQueue,
+    given: Option<&str>,
+) -> anyhow::Result<Option<Arc<dyn Queue>>> {
+    let url = match given {
         Some("off") => None,
         Some(url) => Some(url.to_owned()),
         None => main.dead_letter_url().await.context("cannot find the queue's dead-letter queue")?,
     };
-    let dead_letters: Option<Arc<dyn Queue>> = match dead_letters_url {
-        Some(url) => {
-            Some(Arc::new(sqs_queue(&sdk, &url).await.context("cannot open the dead-letter queue")?))
-        }
-        None => None,
-    };
-    Ok(Queues { main: Arc::new(main), dead_letters })
+    let Some(url) = url else { return Ok(None) };
+    let queue =
+        sqs_queue(sdk, &url, SqsOptions::default()).await.context("cannot open the dead-letter queue")?;
+    Ok(Some(Arc::new(queue)))
 }
 
-fn disk_queue(dir: &Path) -> anyhow::Result<Arc<dyn Queue>> {
-    let queue = DiskQueue::open(dir, DiskOptions::default())
+/// The same beside a queue that may not be there yet.
+fn late_dead_letter_queue(sdk: SdkConfig, main_url: String, given: Option<String>) -> LateQueue {
+    LateQueue::new(Box::new(move || {
+        let (sdk, main_url, given) = (sdk.clone(), main_url.clone(), given.clone());
+        Box::pin(async move {
+            let url = match given {
+                Some(url) => Some(url),
+                None => {
+                    SqsQueue::open(&sdk, main_url, SqsOptions::default()).await?.dead_letter_url().await?
+                }
+            };
+            let Some(url) = url else { return Ok(None) };
+            let queue: Arc<dyn Queue> = Arc::new(SqsQueue::open(&sdk, url, SqsOptions::default()).await?);
+            Ok(Some(queue))
+        })
+    }))
+}
+
+fn disk_queue(dir: &Path, options: DiskOptions) -> anyhow::Result<Arc<DiskQueue>> {
+    let queue = DiskQueue::open(dir, options)
         .with_context(|| format!("cannot open the queue in {}", dir.display()))?;
     Ok(Arc::new(queue))
 }
 
-async fn sqs_queue(sdk: &SdkConfig, url: &str) -> anyhow::Result<SqsQueue> {
-    SqsQueue::open(sdk, url.to_owned(), SqsOptions::default())
-        .await
-        .with_context(|| format!("cannot open the queue {url}"))
+async fn sqs_queue(sdk: &SdkConfig, url: &str, options: SqsOptions) -> anyhow::Result<SqsQueue> {
+    SqsQueue::open(sdk, url.to_owned(), options).await.with_context(|| format!("cannot open the queue {url}"))
 }
 
 /// Opens the lake.
 pub(super) async fn lake(settings: &Settings) -> anyhow::Result<Arc<dyn Lake>> {
+    let lake = open_lake(settings).await?;
+    #[cfg(feature = "failpoints")]
+    let lake = super::seeded::lake(lake);
+    Ok(lake)
+}
+
+async fn open_lake(settings: &Settings) -> anyhow::Result<Arc<dyn Lake>> {
     match settings.lake.as_ref().context("no lake address")? {
         LakeAddress::File(dir) => {
             let lake =
@@ -96,6 +189,13 @@ pub(super) async fn lake_that_is_there(settings: &Settings) -> anyhow::Result<Ar
 
 /// Opens the warehouse; nothing is connected or locked yet.
 pub(super) fn warehouse(settings: &Settings) -> anyhow::Result<Arc<dyn Warehouse>> {
+    let warehouse = open_warehouse(settings)?;
+    #[cfg(feature = "failpoints")]
+    let warehouse = super::seeded::warehouse(warehouse);
+    Ok(warehouse)
+}
+
+fn open_warehouse(settings: &Settings) -> anyhow::Result<Arc<dyn Warehouse>> {
     match settings.warehouse.as_ref().context("no warehouse address")? {
         WarehouseAddress::DuckDb(file) => {
             let warehouse = DuckDbWarehouse::open(file.clone(), DuckDbOptions::default())

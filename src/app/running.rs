@@ -1,25 +1,28 @@
 //! What every running command shares: health, signals, metrics, listeners, the watch over queues.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
-use std::time::Duration;
+use std::sync::{Arc, OnceLock};
+use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
-use tracing::warn;
+use tracing::{error, warn};
 
 use crate::cli;
 use crate::ops::health::{self, Health};
 use crate::ops::metrics;
 use crate::ops::shutdown::Shutdown;
 use crate::queue::Queue;
+use crate::queue::disk::DiskQueue;
+use crate::queue::spooled::SpooledQueue;
 use crate::settings::{Secret, Settings, WarehouseAddress};
 use crate::warehouse::Warehouse;
 
+use super::places::Queues;
 use super::served::{Announced, Served};
 use super::status::write_private;
-use super::{Misconfigured, admin};
+use super::{Exit, Misconfigured, admin};
 
 /// A drain ends by then, whatever hangs.
 pub(super) const DRAIN_MAX: Duration = Duration::from_secs(24);
@@ -34,18 +37,48 @@ pub(super) struct Running {
     pub(super) health: Health,
     pub(super) shutdown: Shutdown,
     metrics: metrics::Handle,
+    /// Why the process ends by itself.
+    failure: Arc<OnceLock<String>>,
 }
 
 impl Running {
     pub(super) fn new(settings: Settings) -> Running {
         let metrics = metrics::install();
-        let running = Running { settings, health: Health::new(), shutdown: Shutdown::on_signals(), metrics };
+        let running = Running {
+            settings,
+            health: Health::new(),
+            shutdown: Shutdown::on_signals(),
+            metrics,
+            failure: Arc::default(),
+        };
         let (health, draining) = (running.health.clone(), running.shutdown.draining_token());
         tokio::spawn(async move {
             draining.cancelled().await;
             health.set_draining();
         });
         running
+    }
+
+    /// Ends the process when the disk queue can take nothing more: what is on the disk is the next start's to find.
+    pub(super) fn end_with(&self, disk: Option<&Arc<DiskQueue>>) {
+        let Some(disk) = disk.map(Arc::clone) else { return };
+        let (health, shutdown, failure) =
+            (self.health.clone(), self.shutdown.clone(), Arc::clone(&self.failure));
+        tokio::spawn(async move {
+            let reason = disk.failed().await;
+            error!(%reason, "ending, so that the next start goes on from what is on the disk");
+            health.set_ready("disk", Err(reason.clone()));
+            let _ = failure.set(reason);
+            shutdown.drain();
+        });
+    }
+
+    /// What the process ends with, once it is drained.
+    pub(super) fn outcome(&self) -> anyhow::Result<Exit> {
+        match self.failure.get() {
+            None => Ok(Exit::Done),
+            Some(reason) => Err(anyhow::anyhow!("{reason}")),
+        }
     }
 
     /// The operators' listener, with the admin API when this process has the warehouse.
@@ -123,21 +156,28 @@ fn tell_ports(ports: &cli::Ports, listen: Option<SocketAddr>, ops: Option<Socket
         .with_context(|| format!("cannot write the ports file {}", path.display()))
 }
 
-/// Keeps the depth gauges fresh.
-pub(super) fn watch_queues(
-    running: &Running,
-    main: Arc<dyn Queue>,
-    dead_letters: Option<Arc<dyn Queue>>,
-) -> JoinHandle<()> {
+/// Keeps the depth gauges fresh, and readiness true about a queue that is away while its spool takes events.
+pub(super) fn watch_queues(running: &Running, queues: &Queues) -> JoinHandle<()> {
     let draining = running.shutdown.draining_token();
+    let health = running.health.clone();
+    let (main, dead_letters, spooled) =
+        (Arc::clone(&queues.main), queues.dead_letters.clone(), queues.spooled.clone());
     tokio::spawn(async move {
-        let every = if main.kind() == "sqs" { WATCH_SQS_EVERY } else { WATCH_EVERY };
-        let mut tick = tokio::time::interval(every);
+        let far_every = if main.kind() == "sqs" { WATCH_SQS_EVERY } else { WATCH_EVERY };
+        let mut tick = tokio::time::interval(WATCH_EVERY);
+        let mut far_due = Instant::now();
         loop {
             tokio::select! {
                 _ = tick.tick() => {}
                 () = draining.cancelled() => return,
             }
+            if let Some(spooled) = &spooled {
+                watch_spool(spooled, &health).await;
+            }
+            if Instant::now() < far_due {
+                continue;
+            }
+            far_due = Instant::now() + far_every;
             for (name, queue) in [("main", Some(&main)), ("dead_letters", dead_letters.as_ref())] {
                 if let Some(queue) = queue
                     && let Ok(depth) = queue.depth().await
@@ -147,4 +187,14 @@ pub(super) fn watch_queues(
             }
         }
     })
+}
+
+async fn watch_spool(spooled: &SpooledQueue, health: &Health) {
+    if let Ok(depth) = spooled.spool().depth().await {
+        metrics::queue_depth("spool", depth.ready, depth.leased, depth.oldest);
+    }
+    match spooled.outage() {
+        Some(reason) => health.set_degraded("sqs", &format!("events go to the spool: {reason}")),
+        None => health.set_ready("sqs", Ok(())),
+    }
 }

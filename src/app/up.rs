@@ -43,6 +43,7 @@ pub(super) async fn up(sources: &Sources, arguments: &cli::Up) -> anyhow::Result
     places::prepare(&settings, places.warehouse.as_ref()).await?;
 
     let running = Running::new(settings);
+    running.end_with(places.queues.disk.as_ref());
     let (listener, ops, _announced) = bind_all(
         &running,
         &arguments.ports,
@@ -66,7 +67,7 @@ pub(super) async fn up(sources: &Sources, arguments: &cli::Up) -> anyhow::Result
         let stop = load_stop.clone();
         tokio::spawn(async move { load.run(stop).await })
     };
-    let watching = watch_queues(&running, places.queues.main.clone(), places.queues.dead_letters.clone());
+    let watching = watch_queues(&running, &places.queues);
     let demo_stop = CancellationToken::new();
     let sending =
         arguments.demo.then(|| demo::send(&running.settings, listen, arguments.demo_rate, demo_stop.clone()));
@@ -105,7 +106,7 @@ pub(super) async fn up(sources: &Sources, arguments: &cli::Up) -> anyhow::Result
     let is_drained = tokio::time::timeout(DRAIN_MAX, drain).await.is_ok();
     watching.abort();
     goodbye(&counts(), is_drained, &places).await;
-    Ok(Exit::Done)
+    running.outcome()
 }
 
 /// The three places of `up`.

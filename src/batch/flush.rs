@@ -9,6 +9,7 @@ use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
+use crate::failpoint::failpoint;
 use crate::lake::dead_letter::{self, DeadLetter};
 use crate::lake::manifest::Manifest;
 use crate::lake::{Lake, LakeError, Put, layout};
@@ -66,6 +67,7 @@ impl Flusher {
         let mut buried = Vec::with_capacity(letters.len());
         let mut returned = Vec::new();
         for (letter, lease) in letters {
+            failpoint!("batch.before_dead_letter");
             let stored =
                 self.until_given_up("dead letter", || dead_letter::put(self.lake.as_ref(), &letter)).await;
             match stored {
@@ -85,6 +87,7 @@ impl Flusher {
                 }
             }
         }
+        failpoint!("batch.after_dead_letter");
         if !buried.is_empty() {
             self.let_go_from(queue, Durable { leases: buried }).await;
         }
@@ -95,6 +98,7 @@ impl Flusher {
 
     async fn write(&self, closed: &[Closed]) -> Result<Durable, LakeError> {
         for window in closed {
+            failpoint!("batch.before_object");
             let put =
                 self.until_given_up("object", || self.lake.put_new(&window.key, window.body.clone())).await?;
             if put == Put::AlreadyThere {
@@ -102,6 +106,7 @@ impl Flusher {
                 metrics::batch_put_already_there();
             }
         }
+        failpoint!("batch.after_object");
         let objects: Vec<_> = closed.iter().map(|window| window.manifest.clone()).collect();
         let reason = closed.first().map(|window| window.reason);
         if let Some(reason) = reason {
@@ -113,7 +118,9 @@ impl Flusher {
                 let key = layout::manifest_key(written_at, &manifest.hash());
                 async move { self.lake.put_new(&key, Bytes::from(manifest.to_json())).await }
             };
+            failpoint!("batch.before_manifest");
             self.until_given_up("manifest", put).await?;
+            failpoint!("batch.after_manifest");
         }
         Ok(Durable { leases: closed.iter().flat_map(|window| window.leases.iter().cloned()).collect() })
     }
@@ -197,7 +204,9 @@ impl Flusher {
 
     async fn let_go_from(&self, queue: &dyn Queue, durable: Durable) {
         // Delete only after the object is durable: a crash here may duplicate, never lose.
+        failpoint!("batch.before_delete");
         let fates = queue.delete(&durable.leases).await;
+        failpoint!("batch.after_delete");
         let mut failed = 0;
         for fate in &fates {
             match fate {

@@ -22,6 +22,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
+use crate::failpoint::{failpoint, seeded_bug};
 use crate::lake::Lake;
 use crate::lake::dead_letter::DeadLetter;
 use crate::lake::layout::Compression;
@@ -208,7 +209,13 @@ impl Batch {
             }
         }
 
-        flushes.land(windows.close_all(FlushReason::Drain), &mut running);
+        let rest = windows.close_all(FlushReason::Drain);
+        if seeded_bug!("drain_drops") {
+            let leases: Vec<Lease> = rest.into_iter().flat_map(|window| window.leases).collect();
+            let _ = self.queue.delete(&leases).await;
+        } else {
+            flushes.land(rest, &mut running);
+        }
         let landing = async { while running.join_next().await.is_some() {} };
         self.health.attended("batch", LANDING_MAX, landing).await;
         self.health.rest("batch");
@@ -311,6 +318,7 @@ async fn receive(
                 backoff.reset();
                 count_max = receive_max(&deliveries);
                 held.add(deliveries.iter().map(|delivery| delivery.lease.clone()));
+                failpoint!("batch.after_receive");
                 if sender.send(deliveries).await.is_err() {
                     return;
                 }

@@ -13,6 +13,8 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use jiff::Timestamp;
 
+use crate::failpoint::failpoint;
+
 use super::{LIST_PAGE, Lake, LakeError, Object, Put};
 
 /// Where objects are written before they get their name; never listed.
@@ -55,15 +57,20 @@ impl DiskLake {
                 File::open(folder)?.sync_all()?;
                 return Ok(Put::AlreadyThere);
             }
+            failpoint!("lake.disk.before_write");
             let mut unnamed = tempfile::NamedTempFile::new_in(self.root.join(UNNAMED))?;
             unnamed.write_all(body)?;
+            failpoint!("lake.disk.before_sync");
             unnamed.as_file().sync_all()?;
+            failpoint!("lake.disk.before_link");
             let put = match fs::hard_link(unnamed.path(), &path) {
                 Ok(()) => Put::Created,
                 Err(error) if error.kind() == ErrorKind::AlreadyExists => Put::AlreadyThere,
                 Err(error) => return Err(error),
             };
+            failpoint!("lake.disk.after_link");
             File::open(folder)?.sync_all()?;
+            failpoint!("lake.disk.after_sync");
             Ok(put)
         };
         write().map_err(|error| failure("write", &path, &error))

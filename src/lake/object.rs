@@ -78,7 +78,10 @@ pub fn unpack(key: &str, body: &[u8], bytes_max: usize) -> Result<Vec<u8>, Unpac
         Compression::None => Box::new(body),
     };
     let mut unpacked = Vec::with_capacity((body.len() * 4).min(bytes_max));
-    reader.take(bytes_max as u64 + 1).read_to_end(&mut unpacked).map_err(UnpackError::Damaged)?;
+    reader
+        .take((bytes_max as u64).saturating_add(1))
+        .read_to_end(&mut unpacked)
+        .map_err(UnpackError::Damaged)?;
     if unpacked.len() > bytes_max {
         return Err(UnpackError::TooLarge(bytes_max));
     }

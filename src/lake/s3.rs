@@ -17,6 +17,7 @@ use aws_smithy_types::retry::RetryConfig;
 use bytes::{Bytes, BytesMut};
 use jiff::Timestamp;
 
+use crate::failpoint::failpoint;
 use crate::ops::aws;
 use crate::ops::retry::Backoff;
 
@@ -94,6 +95,7 @@ impl S3Lake {
     }
 
     async fn put_once(&self, key: &str, body: Bytes) -> Result<Put, LakeError> {
+        failpoint!("lake.s3.before_put");
         let outcome = self
             .client
             .put_object()
@@ -104,6 +106,7 @@ impl S3Lake {
             .body(ByteStream::from(body))
             .send()
             .await;
+        failpoint!("lake.s3.after_put");
         match outcome {
             Ok(_) => Ok(Put::Created),
             Err(error) if status(&error) == Some(412) => Ok(Put::AlreadyThere),

@@ -21,6 +21,7 @@ use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
+use crate::failpoint::failpoint;
 use crate::lake::{Lake, LakeError};
 use crate::ops::health::Health;
 use crate::ops::metrics;
@@ -293,6 +294,7 @@ impl Load {
         if found.is_empty() {
             return Ok(());
         }
+        failpoint!("load.after_list");
         let keys: Vec<String> = found.iter().map(|object| object.key.clone()).collect();
         let unloaded = self.warehouse.unloaded(keys).await?;
         let wanted: std::collections::HashSet<String> = unloaded.into_iter().collect();
@@ -330,6 +332,7 @@ impl Load {
 
     /// Reads one object; `None` when it is not there: one that is gone for good must not hold up all others.
     async fn fetch(&self, object: Found) -> Result<Option<ReadFile>, LoadError> {
+        failpoint!("load.before_read");
         let body = match self.lake.get(&object.key).await {
             Ok(body) => body,
             Err(LakeError::NotFound(_)) => {
@@ -356,7 +359,9 @@ impl Load {
             .iter()
             .map(|file| (file.file.clone(), file.events.iter().map(|event| event.received_at).collect()))
             .collect();
+        failpoint!("load.before_commit");
         let outcomes = self.warehouse.load(set).await?;
+        failpoint!("load.after_commit");
 
         let now = Timestamp::now();
         let mut inserted = 0;

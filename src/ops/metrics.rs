@@ -77,6 +77,24 @@ const OLDEST: Metric = state(
     "Age of the oldest message, leased or not; 0 when there is none; absent where the queue cannot tell",
 );
 
+const SALVAGED: Metric = counts(
+    "waybill_queue_salvaged_messages_total",
+    &["result"],
+    "Of a damaged queue file: messages saved, and holes, stretches that could not be read",
+);
+const SPOOLED: Metric = counts(
+    "waybill_spool_spooled_events_total",
+    &[],
+    "Events acknowledged from the spool because the queue did not take them",
+);
+const FORWARDED: Metric =
+    counts("waybill_spool_forwarded_events_total", &[], "Spooled events that the queue has taken since");
+const CIRCUIT: Metric = state(
+    "waybill_spool_circuit_open_info",
+    &[],
+    "1 while events go to the spool without asking the queue, else 0",
+);
+
 const TAKEN: Metric =
     counts("waybill_batch_received_messages_total", &[], "Messages leased, repetitions included");
 const LANDED: Metric = counts("waybill_batch_landed_events_total", &[], "Events written to the lake");
@@ -142,6 +160,10 @@ pub const CATALOGUE: &[Metric] = &[
     READY,
     LEASED,
     OLDEST,
+    SALVAGED,
+    SPOOLED,
+    FORWARDED,
+    CIRCUIT,
     TAKEN,
     LANDED,
     OBJECTS,
@@ -209,7 +231,35 @@ pub fn receive_connection_refused() {
     counter!(CONNECTIONS_REFUSED.name).increment(1);
 }
 
-/// How full a queue is; `queue` is `main` or `dead_letters`.
+/// A damaged queue file was replaced.
+pub fn queue_salvaged(messages: u64, holes: u64) {
+    counter!(SALVAGED.name, "result" => "saved").increment(messages);
+    counter!(SALVAGED.name, "result" => "holes").increment(holes);
+}
+
+/// All counts of the spool are there, at zero.
+pub fn spool_begins() {
+    spool_spooled(0);
+    spool_forwarded(0);
+    spool_circuit(false);
+}
+
+/// Events went to the spool.
+pub fn spool_spooled(events: u64) {
+    counter!(SPOOLED.name).increment(events);
+}
+
+/// Spooled events are in the queue.
+pub fn spool_forwarded(events: u64) {
+    counter!(FORWARDED.name).increment(events);
+}
+
+/// Whether the queue is asked at all.
+pub fn spool_circuit(is_open: bool) {
+    gauge!(CIRCUIT.name).set(if is_open { 1.0 } else { 0.0 });
+}
+
+/// How full a queue is; `queue` is `main`, `dead_letters` or `spool`.
 pub fn queue_depth(queue: &'static str, ready: u64, leased: u64, oldest: Option<Duration>) {
     gauge!(READY.name, "queue" => queue).set(ready as f64);
     gauge!(LEASED.name, "queue" => queue).set(leased as f64);

@@ -7,9 +7,12 @@
 //!   file systems are refused: their locks and flushes cannot be relied on.
 //! - Leases end by the wall clock. A clock that jumps forward ends them early (a message comes twice), one that
 //!   jumps back lets them last longer by the jump; messages that were never received do not depend on it.
+//! - A flush that fails ends the queue for this process ([`DiskQueue::failed`]). A file that is damaged is replaced at
+//!   the next open by what can be read of it, and kept beside the new one.
 //! - The file keeps its size after a backlog, and its free pages are used again.
 
 mod place;
+mod salvage;
 mod store;
 mod writer;
 
@@ -24,8 +27,9 @@ use rusqlite::Connection;
 use tokio::sync::{Notify, Semaphore, mpsc};
 use tokio::time::Instant;
 
-use self::store::{Store, Take, Writing};
-use self::writer::{Job, Kind};
+use self::place::Hold;
+use self::store::{NoStore, Store, Take, Writing};
+use self::writer::{Job, Kind, Poison};
 use super::{Delivery, Depth, Enqueued, Lease, Queue, QueueError, SendError};
 
 /// The same as on SQS, so that what fits here fits there.
@@ -78,6 +82,8 @@ pub struct DiskQueue {
     /// Rung when something may have become ready.
     arrivals: Arc<Notify>,
     turns: AtomicUsize,
+    poison: Arc<Poison>,
+    _hold: Hold,
 }
 
 impl DiskQueue {
@@ -87,14 +93,16 @@ impl DiskQueue {
     /// that is no queue of ours; [`QueueError::Unavailable`] when another process holds it for too long.
     pub fn open(dir: &Path, options: DiskOptions) -> Result<DiskQueue, QueueError> {
         let file = place::prepare(dir, options.any_file_system)?;
-        let store = Store::open(&file, &options)?;
+        let hold = Hold::shared(dir)?;
+        let store = open_sound(&file, &hold, &options)?;
         let reader = store::open_reader(&file)?;
         let (jobs, waiting) = mpsc::channel(JOBS_MAX);
         let arrivals = Arc::new(Notify::new());
-        let bell = Arc::clone(&arrivals);
+        let poison = Arc::new(Poison::new(&file));
+        let (bell, told) = (Arc::clone(&arrivals), Arc::clone(&poison));
         let writer = std::thread::Builder::new()
             .name("queue-writer".to_owned())
-            .spawn(move || writer::run(store, waiting, bell))
+            .spawn(move || writer::run(store, waiting, bell, told))
             .map_err(|error| QueueError::Unavailable(format!("cannot start the queue's writer: {error}")))?;
         let room_max = room_of(options.waiting_bytes_max.max(MESSAGE_BYTES_MAX));
         Ok(DiskQueue {
@@ -107,7 +115,15 @@ impl DiskQueue {
             room_max,
             arrivals,
             turns: AtomicUsize::new(0),
+            poison,
+            _hold: hold,
         })
+    }
+
+    /// Waits until this queue can take nothing more because a flush failed or its file is damaged; gives the reason.
+    /// The process should end then: the next start goes on from what is on the disk, or saves what can be read.
+    pub async fn failed(&self) -> String {
+        self.poison.set().await
     }
 
     /// The file that holds the messages.
@@ -262,6 +278,31 @@ impl Queue for DiskQueue {
             }
         }
     }
+}
+
+/// Opens the file; a damaged one is replaced by what can be read of it.
+fn open_sound(file: &Path, hold: &Hold, options: &DiskOptions) -> Result<Store, QueueError> {
+    if !salvage::is_due(file) {
+        match Store::open(file, options) {
+            Ok(store) => return Ok(store),
+            Err(NoStore::Other(error)) => return Err(error),
+            Err(NoStore::Damaged) => {}
+        }
+    }
+    match hold.alone(|| salvage::salvage(file)) {
+        Ok(Some(saved)) => saved.map(|_| ())?,
+        Ok(None) => {
+            return Err(QueueError::Refused(format!(
+                "queue file {} is damaged, and another process has it open: end that one first",
+                file.display()
+            )));
+        }
+        Err(error) => return Err(QueueError::Refused(format!("cannot use the queue's lock file: {error}"))),
+    }
+    Store::open(file, options).map_err(|error| match error {
+        NoStore::Other(error) => error,
+        NoStore::Damaged => QueueError::Refused(format!("queue file {} is damaged", file.display())),
+    })
 }
 
 fn room_of(bytes: usize) -> u32 {

@@ -9,6 +9,8 @@
 //! What a message holds is not the queue's business: base64 text made by [`crate::event::line`].
 
 pub mod disk;
+pub mod late;
+pub mod spooled;
 pub mod sqs;
 
 use std::time::Duration;
@@ -20,6 +22,14 @@ use jiff::Timestamp;
 #[derive(Debug)]
 #[must_use]
 pub struct Enqueued(pub(in crate::queue) ());
+
+#[cfg(feature = "failpoints")]
+impl Enqueued {
+    /// A lie, for the mistakes that tests ask for.
+    pub(crate) fn forged() -> Self {
+        Enqueued(())
+    }
+}
 
 /// A leased message.
 #[derive(Debug, Clone)]

@@ -13,6 +13,7 @@ use tokio::time::Instant;
 
 use crate::aftership::signature::{Claim, SecretId, SignatureError, Verifier};
 use crate::event::line;
+use crate::failpoint::failpoint;
 use crate::ops::metrics::{self, Outcome};
 use crate::queue::{Enqueued, SendError};
 
@@ -102,6 +103,7 @@ async fn take(shared: &Arc<Shared>, request: Request) -> Result<Enqueued, Refusa
         })?;
     let place = shared.places.take(room).ok_or(Refusal::Full)?;
     let arrived_at = Timestamp::now();
+    failpoint!("receive.before_verify");
     let (secret, message) = verify(shared, claim, body, arrived_at).await?;
     metrics::signature_verified(secret.as_str());
     shared.health.last_signed_request(arrived_at);
@@ -157,6 +159,7 @@ fn pack(
 }
 
 async fn enqueue(shared: &Arc<Shared>, message: String, place: Place) -> Result<Enqueued, Refusal> {
+    failpoint!("receive.before_enqueue");
     let sender = Arc::clone(shared);
     let sending = Finishing::new(&shared.sending, async move {
         let fate = sender.queue.send(vec![message]).await.pop();
@@ -168,7 +171,10 @@ async fn enqueue(shared: &Arc<Shared>, message: String, place: Place) -> Result<
         fate
     });
     let failure = match tokio::time::timeout(shared.settings.enqueue_deadline, sending).await {
-        Ok(Some(Ok(proof))) => return Ok(proof),
+        Ok(Some(Ok(proof))) => {
+            failpoint!("receive.before_answer");
+            return Ok(proof);
+        }
         Ok(Some(Err(SendError::TooLarge { .. }))) => return Err(Refusal::MessageTooLarge),
         Ok(Some(Err(SendError::Unavailable(reason)))) => reason,
         Ok(None) => "the send ended without an answer".to_owned(),

@@ -14,6 +14,7 @@ use uuid::Uuid;
 
 use crate::aftership::webhook;
 use crate::event::{Event, EventKey, Source, line};
+use crate::failpoint::{failpoint, seeded_bug};
 use crate::lake::dead_letter::{self, Action, Audit, Closed, DeadLetter, Filter};
 use crate::lake::{Lake, LakeError};
 use crate::queue::{Queue, SendError};
@@ -88,6 +89,7 @@ pub async fn replay(
     let mut report =
         Report { replay_id: Some(replay_id.clone()), chosen: letters.len(), ..Report::default() };
     record(lake, Action::Replay, &letters, order, Some(&replay_id)).await?;
+    failpoint!("replay.after_audit");
 
     let mut pace = order.rate.map(pace);
     let total = letters.len() as u64;
@@ -100,11 +102,18 @@ pub async fn replay(
         }
         match revive(letter, &replay_id) {
             Some(event) => {
+                if seeded_bug!("replay_marks_first") {
+                    let closed = Closed::replayed(Timestamp::now(), &replay_id, order.reason.clone());
+                    dead_letter::close(lake, letter, &closed).await?;
+                }
                 let message = line::to_message(&line::encode(&event));
+                failpoint!("replay.before_send");
                 send(queue.as_ref(), message, &letter.id).await?;
+                failpoint!("replay.before_mark");
                 // Marked only once the queue has it: a crash here sends it twice, which changes nothing.
                 let closed = Closed::replayed(Timestamp::now(), &replay_id, order.reason.clone());
                 dead_letter::close(lake, letter, &closed).await?;
+                failpoint!("replay.after_mark");
                 report.done += 1;
             }
             None => {

@@ -110,6 +110,10 @@ pub struct Settings {
     pub ops_token: Option<Secret>,
     /// The queue.
     pub queue: Option<QueueAddress>,
+    /// Where events wait while SQS is away.
+    pub spool: Option<PathBuf>,
+    /// How far the spool may grow, bytes.
+    pub spool_bytes: u64,
     /// The queue's dead-letter queue; `None`: from its redrive policy.
     pub dead_letters: Option<String>,
     /// The lake.
@@ -169,6 +173,11 @@ pub struct Given<'a> {
 }
 
 impl Settings {
+    /// The same for who does not receive: the spool belongs to the receiver.
+    pub fn without_spool(&self) -> Settings {
+        Settings { spool: None, ..self.clone() }
+    }
+
     /// Gathers, parses and checks everything; all faults at once.
     pub fn gather(given: &Given<'_>, purpose: &Purpose) -> Result<Settings, Faults> {
         match Settings::examine(given, purpose) {

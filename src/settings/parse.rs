@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::aftership::signature::Product;
@@ -52,6 +52,9 @@ pub(super) fn parse(
     let warehouse = parser.address("warehouse", Need::Warehouse, purpose, warehouse_address);
     let dead_letters = parser.values.get("dead_letters").map(|value| value.text.clone());
 
+    let spool = parser.spool(queue.as_ref());
+    let spool_bytes = parser.read("spool_bytes", |text| number(text, 16 * 1024 * 1024, 1 << 50));
+
     let batch_age = parser.read("batch_age", |text| within(duration(text)?, 50, 300_000));
     let batch_bytes = parser.read("batch_bytes", |text| number(text, 1_024, 128 * 1024 * 1024));
     let batch_events = parser.read("batch_events", |text| number(text, 1, 100_000));
@@ -77,6 +80,8 @@ pub(super) fn parse(
         ops_listen: ops_listen?,
         ops_token,
         queue,
+        spool,
+        spool_bytes: spool_bytes? as u64,
         dead_letters,
         lake,
         warehouse,
@@ -156,6 +161,22 @@ impl Parser<'_> {
                 None
             }
         }
+    }
+
+    /// A folder, beside a queue that can be away.
+    fn spool(&mut self, queue: Option<&QueueAddress>) -> Option<PathBuf> {
+        let value = self.values.get("spool").filter(|value| value.text != "off")?;
+        let Some(dir) = value.text.strip_prefix("file:").and_then(|dir| folder(dir).ok()) else {
+            self.faults.push(format!("{}: must be `file:DIR` or `off`", value.origin));
+            return None;
+        };
+        if let Some(QueueAddress::File(_)) = queue {
+            self.faults.push(format!(
+                "{}: a spool stands beside an SQS queue; the queue is a folder already, so take the setting away",
+                value.origin
+            ));
+        }
+        Some(dir.into())
     }
 
     fn webhook_secrets(&mut self, purpose: &Purpose) -> Vec<Secret> {

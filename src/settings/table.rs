@@ -73,6 +73,12 @@ pub const TABLE: &[Setting] = &[
     ),
     plain("queue", Default::UpOnly("file:waybill-data/queue"), "`file:DIR`, or an SQS queue URL"),
     plain(
+        "spool",
+        Default::None("off: while SQS is away the answer is 503"),
+        "`file:DIR` on a disk that outlives the process: where acknowledged events wait while SQS is away; or `off`",
+    ),
+    plain("spool_bytes", Default::Value("1073741824"), "how far the spool may grow; a full one answers 503"),
+    plain(
         "dead_letters",
         Default::None("from the queue's redrive policy"),
         "URL of the SQS dead-letter queue that batch empties into the lake; or `off`",
@@ -145,7 +151,10 @@ fn read_file(given: &Given<'_>, faults: &mut Vec<String>) -> BTreeMap<String, St
     let table: toml::Table = match text.parse() {
         Ok(table) => table,
         Err(error) => {
-            faults.push(format!("{name}: not TOML: {error}"));
+            // Not the error's whole text: it quotes the line, and that may hold a secret.
+            let end = error.span().map_or(0, |span| span.start.min(text.len()));
+            let line = 1 + text.as_bytes()[..end].iter().filter(|byte| **byte == b'\n').count();
+            faults.push(format!("{name}: line {line}: not TOML: {}", error.message()));
             return BTreeMap::new();
         }
     };

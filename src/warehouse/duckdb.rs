@@ -19,6 +19,8 @@ use duckdb::types::{TimeUnit, ToSqlOutput, ValueRef};
 use duckdb::{Connection, ToSql, appender_params_from_iter};
 use jiff::Timestamp;
 
+use crate::failpoint::failpoint;
+
 use super::plan::{self, Cell, STAGES, Stage};
 use super::rows::{FileOutcome, LoadSet};
 use super::{Answer, SCHEMA_VERSION, SchemaState, Warehouse, WarehouseError};
@@ -174,11 +176,14 @@ fn migrate(session: &Session) -> Result<i32, WarehouseError> {
         )));
     }
     if found < SCHEMA_VERSION {
-        let script = format!(
-            "begin; {SCHEMA}; insert into raw.schema_version values ({SCHEMA_VERSION}, now()); commit;"
-        );
-        in_transaction(connection, |connection| connection.execute_batch(&script))
-            .map_err(|error| failed("make the schema", &error))?;
+        let script =
+            format!("begin; {SCHEMA}; insert into raw.schema_version values ({SCHEMA_VERSION}, now());");
+        let make = |connection: &Connection| -> duckdb::Result<()> {
+            connection.execute_batch(&script)?;
+            failpoint!("warehouse.duckdb.migrate");
+            connection.execute_batch("commit")
+        };
+        in_transaction(connection, make).map_err(|error| failed("make the schema", &error))?;
     }
     Ok(found)
 }
@@ -217,12 +222,15 @@ fn load(session: &Session, set: &LoadSet) -> Result<Vec<FileOutcome>, WarehouseE
     let _turn = session.write_turn();
     let merge = |connection: &Connection| -> duckdb::Result<Vec<FileOutcome>> {
         connection.execute_batch("begin")?;
+        failpoint!("warehouse.duckdb.after_begin");
         for stage in STAGES {
             connection.execute_batch(&stage.ddl("text"))?;
         }
         append(connection, set)?;
+        failpoint!("warehouse.duckdb.after_stage");
         for statement in plan::merge_statements() {
             connection.execute_batch(&statement)?;
+            failpoint!("warehouse.duckdb.in_merge");
         }
         let outcomes = {
             let mut statement = connection.prepare(plan::OUTCOMES)?;
@@ -242,7 +250,9 @@ fn load(session: &Session, set: &LoadSet) -> Result<Vec<FileOutcome>, WarehouseE
             })?;
             rows.collect::<duckdb::Result<Vec<_>>>()?
         };
+        failpoint!("warehouse.duckdb.before_commit");
         connection.execute_batch("commit")?;
+        failpoint!("warehouse.duckdb.after_commit");
         Ok(outcomes)
     };
     // The session ends with the load, and its temporary tables with it.

@@ -1,5 +1,6 @@
 //! What both engines do, said once: columns and their order, rows as cells, the merge's statements. Pure.
 
+use crate::failpoint::seeded_bug;
 use jiff::Timestamp;
 use jiff::civil::Date;
 
@@ -347,6 +348,11 @@ pub(super) fn merge_statements() -> Vec<String> {
         .replace("{c.fact_columns}", &list(&facts, "c."))
         .replace("{checkpoint_columns}", &list(&checkpoints, ""))
         .replace("{c.checkpoint_columns}", &list(&checkpoints, "c."));
+    let text = if seeded_bug!("no_dedupe") {
+        text.replace("where event_key in (select event_key from event_candidate)", "where 1 = 0")
+    } else {
+        text
+    };
     let without_comments: Vec<&str> =
         text.lines().filter(|line| !line.trim_start().starts_with("--")).collect();
     without_comments

@@ -14,6 +14,8 @@ use jiff::Timestamp;
 use tokio::sync::{Mutex, MutexGuard};
 use tokio_postgres::{Client, Config, Row};
 
+use crate::failpoint::failpoint;
+
 use super::plan::{self, STAGES};
 use super::rows::{FileOutcome, LoadSet};
 use super::{Answer, SCHEMA_VERSION, SchemaState, Warehouse, WarehouseError};
@@ -99,6 +101,7 @@ impl Warehouse for PostgresWarehouse {
                 transaction.batch_execute(SCHEMA).await?;
                 let note = "insert into raw.schema_version (version, applied_at) values ($1, now())";
                 transaction.execute(note, &[&SCHEMA_VERSION]).await?;
+                failpoint!("warehouse.postgres.migrate");
             }
             transaction.commit().await?;
             Ok::<i32, tokio_postgres::Error>(found)
@@ -188,6 +191,7 @@ async fn version(client: &impl tokio_postgres::GenericClient) -> Result<i32, tok
 async fn load(client: &mut Client, set: &LoadSet) -> Result<Vec<FileOutcome>, tokio_postgres::Error> {
     let transaction = client.transaction().await?;
     transaction.execute("select pg_advisory_xact_lock($1)", &[&LOCK]).await?;
+    failpoint!("warehouse.postgres.after_begin");
     for stage in STAGES {
         transaction.batch_execute(&format!("{} on commit drop", stage.ddl(TEXT))).await?;
     }
@@ -197,6 +201,7 @@ async fn load(client: &mut Client, set: &LoadSet) -> Result<Vec<FileOutcome>, to
     for stage in STAGES {
         transaction.batch_execute(&format!("analyze {}", stage.table)).await?;
     }
+    failpoint!("warehouse.postgres.after_stage");
     for statement in plan::merge_statements() {
         let is_table = statement.starts_with("create temp table");
         let statement =
@@ -205,9 +210,12 @@ async fn load(client: &mut Client, set: &LoadSet) -> Result<Vec<FileOutcome>, to
         if let Some(name) = is_table.then(|| statement.split(' ').nth(3)).flatten() {
             transaction.batch_execute(&format!("analyze {name}")).await?;
         }
+        failpoint!("warehouse.postgres.in_merge");
     }
     let rows = transaction.query(plan::OUTCOMES, &[]).await?;
+    failpoint!("warehouse.postgres.before_commit");
     transaction.commit().await?;
+    failpoint!("warehouse.postgres.after_commit");
     Ok(rows.iter().map(outcome).collect())
 }
 

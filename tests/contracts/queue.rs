@@ -671,6 +671,33 @@ mod on_disk {
     }
 }
 
+/// SQS with a spool beside it: the same promises, and while SQS is away all the same `Ok`.
+mod with_a_spool {
+    use waybill::queue::spooled::SpooledQueue;
+
+    use super::*;
+
+    macro_rules! tests {
+        ($($rule:ident)*) => {
+            $(
+                #[tokio::test(flavor = "multi_thread")]
+                async fn $rule() {
+                    let standin = Standin::start(StandinOptions::default()).await;
+                    standin.state().create_queue("events", &[]);
+                    let sdk = standin_config(&standin.endpoint());
+                    let url = standin.queue_url("events");
+                    let main = SqsQueue::open(&sdk, url, SqsOptions::default()).await.expect("the queue opens");
+                    let dir = tempfile::tempdir().expect("a temporary folder");
+                    let spool = DiskQueue::open(dir.path(), DiskOptions::default()).expect("the spool opens");
+                    let queue = Arc::new(SpooledQueue::start(Arc::new(main), Arc::new(spool), None));
+                    rules::$rule(&Case { queue, many: 500, short: Duration::from_secs(1) }).await;
+                }
+            )*
+        };
+    }
+    for_each_rule!(tests);
+}
+
 mod on_the_stand_in {
     use super::*;
 

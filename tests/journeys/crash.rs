@@ -1,168 +1,247 @@
-//! kill -9 at random moments: every acknowledged event is in the facts, once, and right.
+//! kill -9 at every moment that matters, and at random ones: whatever was acknowledged is in the facts, once, and
+//! right; or in the dead letters.
 
-use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::os::unix::process::ExitStatusExt;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
-use crate::support::waybill::{Deployment, PATIENCE, Running, event, fresh_id, post};
+use waybill::failpoint::POINTS;
 
-/// Rounds of killing; `WAYBILL_TEST_ROUNDS` sets more.
-const ROUNDS: usize = 20;
-/// Trackings that the events are spread over.
-const TRACKINGS: usize = 40;
+use crate::support::oracle::{Oracle, Verdict};
+use crate::support::pairing::{Pairing, Setup};
+use crate::support::standin::{Fault, Op};
+use crate::support::waybill::{Deployment, Running, get};
 
-/// What was sent, by event id: its tracking, its update time, and whether it was acknowledged.
-type Ledger = Arc<Mutex<BTreeMap<String, Sent>>>;
+/// How long a process may go on before the moment of its death must have come.
+const LIFE_MAX: Duration = Duration::from_secs(20);
 
-#[derive(Clone)]
-struct Sent {
-    tracking: String,
-    updated_at: String,
-    tag: &'static str,
-    is_acknowledged: bool,
+/// The moments that each pairing is killed at. Together they are all there are; each runs where its code is.
+fn moments(pairing: Pairing) -> Vec<&'static str> {
+    let is_own = |name: &str| match pairing {
+        Pairing::Embedded => {
+            !name.starts_with("queue.sqs")
+                && !name.starts_with("spool.")
+                && !name.starts_with("lake.s3")
+                && !name.starts_with("warehouse.postgres")
+        }
+        Pairing::Aws => {
+            ["queue.sqs", "spool.", "lake.s3", "warehouse.postgres"].iter().any(|own| name.starts_with(own))
+        }
+        Pairing::SqsFolderDuckDb => name.starts_with("batch.") || name.starts_with("queue.sqs"),
+        Pairing::DiskS3Postgres => name.starts_with("load.") || name.starts_with("queue.disk.before"),
+    };
+    POINTS.iter().copied().filter(|name| is_own(name)).collect()
 }
 
 #[test]
-fn after_any_kill_every_acknowledged_event_is_in_the_facts_once() {
-    let rounds =
-        std::env::var("WAYBILL_TEST_ROUNDS").ok().and_then(|text| text.parse().ok()).unwrap_or(ROUNDS);
-    let dir = tempfile::tempdir().expect("temporary folder");
-    let deployment = Deployment::embedded(dir.path());
-    let ledger: Ledger = Arc::default();
-    let mut random = fastrand::Rng::with_seed(0x57A7);
-    println!("seed {:#x}", 0x57A7);
+fn every_moment_is_killed_at_in_some_pairing() {
+    let killed: Vec<_> = Pairing::ALL.into_iter().flat_map(moments).collect();
 
-    for round in 0..rounds {
-        let mut up = deployment.start(&["up"]);
-        let senders = Senders::start(&up, &ledger, round);
-        // The moment of the kill is the random thing here: between nothing done and several loads done.
-        std::thread::park_timeout(Duration::from_millis(random.u64(20..900)));
-        up.kill();
-        senders.stop();
+    for point in POINTS {
+        assert!(killed.contains(point), "nobody is killed at {point}");
     }
-
-    let ledger = ledger.lock().expect("senders are done").clone();
-    let acknowledged = ledger.values().filter(|sent| sent.is_acknowledged).count();
-    println!("{rounds} kills, {} events sent, {acknowledged} acknowledged", ledger.len());
-    assert!(acknowledged >= rounds * 5, "only {acknowledged} events were acknowledged: this proves nothing");
-
-    let up = deployment.start(&["up"]);
-    await_everything(&deployment, &ledger);
-    check(&deployment, &ledger);
-    drop(up);
+    assert!(POINTS.len() >= 40);
+    assert!(killed.len() >= 60, "{} kills", killed.len());
 }
 
-/// Threads that post until told to stop.
-struct Senders {
-    stop: Arc<AtomicBool>,
-    threads: Vec<std::thread::JoinHandle<()>>,
+macro_rules! pairings {
+    ($($test:ident: $pairing:ident,)+) => {
+        $(
+            #[tokio::test(flavor = "multi_thread")]
+            async fn $test() {
+                kill_at_every_moment(Pairing::$pairing).await.assert_clean();
+            }
+        )+
+    };
 }
 
-impl Senders {
-    fn start(up: &Running, ledger: &Ledger, round: usize) -> Senders {
-        let stop = Arc::new(AtomicBool::new(false));
-        let address = up.listen();
-        let threads = (0..4)
-            .map(|thread| {
-                let (stop, ledger) = (Arc::clone(&stop), Arc::clone(ledger));
-                std::thread::spawn(move || {
-                    let mut count = 0;
-                    while !stop.load(Ordering::Relaxed) {
-                        count += 1;
-                        send(address, &ledger, (round, thread, count));
-                    }
-                })
-            })
-            .collect();
-        Senders { stop, threads }
-    }
+pairings! {
+    a_kill_at_any_moment_loses_and_doubles_nothing_embedded: Embedded,
+    a_kill_at_any_moment_loses_and_doubles_nothing_on_sqs_s3_postgres_with_a_spool: Aws,
+    a_kill_at_any_moment_loses_and_doubles_nothing_on_sqs_folder_duckdb: SqsFolderDuckDb,
+    a_kill_at_any_moment_loses_and_doubles_nothing_on_disk_s3_postgres: DiskS3Postgres,
+}
 
-    fn stop(self) {
-        self.stop.store(true, Ordering::Relaxed);
-        for thread in self.threads {
-            thread.join().expect("a sender fails nothing");
+async fn kill_at_every_moment(pairing: Pairing) -> Verdict {
+    let setup = Setup::start(pairing).await;
+    tokio::task::spawn_blocking(move || {
+        let oracle = setup.oracle(0x57A7);
+        let mut random = fastrand::Rng::with_seed(0x57A7);
+        for point in moments(pairing) {
+            if point.starts_with("replay.") {
+                kill_replay(&setup, &oracle, point);
+            } else {
+                kill_at(&setup, &oracle, point, &mut random);
+            }
+            oracle.count_faults(1);
         }
-    }
+        let verdict = oracle.judge(moments(pairing).len() * 5);
+        println!("{pairing:?}: {} kills, {verdict}", moments(pairing).len());
+        verdict
+    })
+    .await
+    .expect("the journey ends")
 }
 
-fn send(address: std::net::SocketAddr, ledger: &Ledger, (round, thread, count): (usize, usize, usize)) {
-    let id = fresh_id();
-    let tracking = format!("track{}", fastrand::usize(..TRACKINGS));
-    // Unique instants, so that the newest snapshot of a tracking is known to the test.
-    let micros = (round * 10 + thread) * 20_000 + count;
-    let updated_at = format!(
-        "2026-07-09T11:{:02}:{:02}.{:06}+00:00",
-        micros / 60_000_000 % 60,
-        micros / 1_000_000 % 60,
-        micros % 1_000_000
-    );
-    let tag = ["InTransit", "OutForDelivery", "Delivered", "Exception"][count % 4];
-    let body = event(&id, &tracking, tag, &updated_at);
-    let sent = Sent { tracking, updated_at, tag, is_acknowledged: false };
-    ledger.lock().expect("ledger").insert(id.clone(), sent);
-
-    let answer = post(address, body.as_bytes());
-
-    if let Some(answer) = answer
-        && answer.status == 200
-        && let Some(sent) = ledger.lock().expect("ledger").get_mut(&id)
-    {
-        sent.is_acknowledged = true;
+/// One life under load, that ends at `point`.
+fn kill_at(setup: &Setup, oracle: &Arc<Oracle>, point: &str, random: &mut fastrand::Rng) {
+    let is_at_start = point.contains(".open.") || point.ends_with(".migrate");
+    let count = if is_at_start { 1 } else { random.u32(1..=3) };
+    let deployment = match point {
+        // A schema is made once only: this one is made, killed at, and made again.
+        "warehouse.postgres.migrate" | "warehouse.duckdb.migrate" => setup.with_fresh_warehouse(),
+        _ => setup.deployment.clone(),
+    };
+    let doomed = deployment.with("WAYBILL_TEST_FAILPOINT", &format!("{point}@{count}"));
+    if point.starts_with("spool.") {
+        setup.outage();
     }
-}
-
-fn await_everything(deployment: &Deployment, ledger: &BTreeMap<String, Sent>) {
-    let acknowledged: Vec<&String> =
-        ledger.iter().filter(|(_, sent)| sent.is_acknowledged).map(|(id, _)| id).collect();
-    let deadline = std::time::Instant::now() + PATIENCE;
-    loop {
-        let rows = deployment.query("select event_key from raw.tracking_event");
-        let found: std::collections::HashSet<&str> =
-            rows.iter().filter_map(|row| row["event_key"].as_str()).collect();
-        let missing = acknowledged.iter().filter(|id| !found.contains(id.as_str())).count();
-        if missing == 0 {
+    let mut up = match doomed.try_start(&["up"]) {
+        Ok(up) => up,
+        Err((status, stderr)) => {
+            assert_eq!(status.signal(), Some(9), "{point}: {status}\n{stderr}");
+            if point.ends_with(".migrate") {
+                setup.with_fresh_warehouse().run_ok(&["migrate"]);
+            }
             return;
         }
-        assert!(std::time::Instant::now() < deadline, "{missing} acknowledged events are not in the facts");
-        std::thread::park_timeout(Duration::from_millis(200));
-    }
+    };
+    let senders = oracle.senders(up.listen(), 3);
+    let end = Instant::now() + LIFE_MAX;
+    let mut is_out = point.starts_with("spool.");
+    let status = loop {
+        if let Some(status) = up.ended() {
+            break status;
+        }
+        if is_out && has_spooled(&up) {
+            // It is forwarded now.
+            setup.standin().faults().disarm_all();
+            is_out = false;
+        }
+        assert!(Instant::now() < end, "{point}@{count} was not reached:\n{}", up.stderr());
+        std::thread::park_timeout(Duration::from_millis(5));
+    };
+    senders.stop();
+    setup.end_outage();
+    assert_eq!(status.signal(), Some(9), "{point}: {status}\n{}", up.stderr());
 }
 
-fn check(deployment: &Deployment, ledger: &BTreeMap<String, Sent>) {
-    let rows = deployment.query("select event_key, count(*) as n from raw.tracking_event group by 1");
-    let mut found = BTreeMap::new();
-    for row in &rows {
-        let key = row["event_key"].as_str().expect("text").to_owned();
-        assert_eq!(row["n"], 1, "event {key} is there more than once");
-        assert!(ledger.contains_key(&key), "event {key} was never sent");
-        found.insert(key, ());
-    }
-    for (id, sent) in ledger {
-        assert!(!sent.is_acknowledged || found.contains_key(id), "acknowledged event {id} is missing");
-    }
+fn has_spooled(up: &Running) -> bool {
+    get(up.ops(), "/metrics").is_some_and(|answer| {
+        answer.body.lines().any(|line| {
+            line.strip_prefix("waybill_spool_spooled_events_total ").is_some_and(|count| count != "0")
+        })
+    })
+}
 
-    // Whatever arrived decides the facts: the newest snapshot of each tracking.
-    let mut newest: BTreeMap<&str, &Sent> = BTreeMap::new();
-    for sent in ledger.iter().filter(|(id, _)| found.contains_key(*id)).map(|(_, sent)| sent) {
-        let known = newest.entry(&sent.tracking).or_insert(sent);
-        if sent.updated_at > known.updated_at {
-            *known = sent;
+/// Dead letters are sent again by a process that dies at `point`, while the rest goes on.
+fn kill_replay(setup: &Setup, oracle: &Arc<Oracle>, point: &str) {
+    let up = setup.deployment.start(&["up"]);
+    let senders = oracle.senders(up.listen(), 2);
+    let end = Instant::now() + LIFE_MAX;
+    while open_letters(&setup.deployment) == 0 {
+        assert!(Instant::now() < end, "no dead letter to replay");
+        std::thread::park_timeout(Duration::from_millis(20));
+    }
+    senders.stop();
+    let doomed = setup.deployment.clone().with("WAYBILL_TEST_FAILPOINT", &format!("{point}@1"));
+    let output = doomed.run(&["dead-letters", "replay", "--yes", "--reason", "test"]);
+    assert_eq!(output.status.signal(), Some(9), "{point}: {}", String::from_utf8_lossy(&output.stderr));
+}
+
+fn open_letters(deployment: &Deployment) -> usize {
+    let listed = deployment.run_ok(&["dead-letters", "list", "--format", "json"]);
+    serde_json::from_str::<Vec<serde_json::Value>>(&listed).expect("JSON").len()
+}
+
+/// Kills at random moments; `WAYBILL_TEST_ROUNDS` sets more.
+#[tokio::test(flavor = "multi_thread")]
+async fn kills_at_random_moments_lose_and_double_nothing() {
+    let rounds = std::env::var("WAYBILL_TEST_ROUNDS").ok().and_then(|text| text.parse().ok()).unwrap_or(20);
+    let setup = Setup::start(Pairing::Embedded).await;
+    tokio::task::spawn_blocking(move || {
+        let oracle = setup.oracle(0xACE);
+        let mut random = fastrand::Rng::with_seed(0xACE);
+        for _ in 0..rounds {
+            let mut up = setup.deployment.start(&["up"]);
+            let senders = oracle.senders(up.listen(), 4);
+            // The moment of the kill is the random thing here: between nothing done and several loads done.
+            std::thread::park_timeout(Duration::from_millis(random.u64(20..900)));
+            up.kill();
+            senders.stop();
+            oracle.count_faults(1);
         }
-    }
-    let facts = deployment.query("select tracking_id, tag, updated_at from base.fct_shipment_tracking");
-    assert_eq!(facts.len(), newest.len());
-    for fact in facts {
-        let tracking = fact["tracking_id"].as_str().expect("text");
-        let expected = newest[tracking];
-        assert_eq!(fact["tag"], expected.tag, "{tracking}");
-        let instant: jiff::Timestamp = expected.updated_at.parse().expect("instant");
-        assert_eq!(fact["updated_at"], waybill::event::format_instant(instant), "{tracking}");
-    }
-    let wrong = deployment.count(
-        "select count(*) as n from raw.loaded_file
-         where lines <> inserted + updated + unchanged + duplicate + conflict + waiting + rejected",
-    );
-    assert_eq!(wrong, 0);
-    assert_eq!(deployment.count("select count(*) as n from raw.rejected_row"), 0);
+        let verdict = oracle.judge(rounds * 5);
+        println!("{rounds} kills, {verdict}");
+        verdict.assert_clean();
+    })
+    .await
+    .expect("the journey ends");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn faults_of_aws_in_any_mix_lose_and_double_nothing() {
+    let setup = Setup::start(Pairing::Aws).await;
+    tokio::task::spawn_blocking(move || {
+        let oracle = setup.oracle(0xFA017);
+        let faults = [
+            (Op::SendMessageBatch, Fault::Status(503)),
+            (Op::SendMessageBatch, Fault::Throttle),
+            (Op::SendMessageBatch, Fault::FailEntries(3)),
+            (Op::SendMessageBatch, Fault::DropEntries(3)),
+            (Op::SendMessageBatch, Fault::DropAnswerAfterDoing),
+            (Op::SendMessageBatch, Fault::Slow(Duration::from_millis(700))),
+            (Op::SendMessageBatch, Fault::Blackhole),
+            (Op::ReceiveMessage, Fault::Status(503)),
+            (Op::ReceiveMessage, Fault::LoseReceived),
+            (Op::ReceiveMessage, Fault::DeliverTwice),
+            (Op::ReceiveMessage, Fault::DropAnswerAfterDoing),
+            (Op::DeleteMessageBatch, Fault::FailEntries(5)),
+            (Op::DeleteMessageBatch, Fault::DropEntries(5)),
+            (Op::DeleteMessageBatch, Fault::Status(500)),
+            (Op::DeleteMessageBatch, Fault::DropAnswerAfterDoing),
+            (Op::ChangeMessageVisibilityBatch, Fault::Status(503)),
+            (Op::PutObject, Fault::Status(503)),
+            (Op::PutObject, Fault::Throttle),
+            (Op::PutObject, Fault::WriteThen503),
+            (Op::PutObject, Fault::WriteThen412),
+            (Op::PutObject, Fault::Conflict409),
+            (Op::PutObject, Fault::DropAnswerAfterDoing),
+            (Op::GetObject, Fault::CutBody),
+            (Op::GetObject, Fault::Status(503)),
+            (Op::GetObject, Fault::DropAnswerAfterDoing),
+            (Op::ListObjectsV2, Fault::Status(503)),
+        ];
+        let up = setup.deployment.start(&["up"]);
+        let senders = oracle.senders(up.listen(), 4);
+        let armed: Vec<_> = faults
+            .iter()
+            .map(|(op, fault)| {
+                let armed = setup.standin().faults().arm(*op, *fault, 1);
+                std::thread::park_timeout(Duration::from_millis(60));
+                armed
+            })
+            .collect();
+        let end = Instant::now() + LIFE_MAX;
+        // Extending happens only while something is held for long: that one may come or not.
+        let is_over = || {
+            armed
+                .iter()
+                .enumerate()
+                .all(|(index, one)| one.is_spent() || faults[index].0 == Op::ChangeMessageVisibilityBatch)
+        };
+        while !is_over() {
+            assert!(Instant::now() < end, "some faults did not happen: {armed:?}");
+            std::thread::park_timeout(Duration::from_millis(20));
+        }
+        senders.stop();
+        setup.standin().faults().disarm_all();
+        oracle.count_faults(armed.iter().map(|one| one.fired()).sum());
+        drop(up);
+        let verdict = oracle.judge(100);
+        println!("{} kinds of faults, {verdict}", faults.len());
+        verdict.assert_clean();
+    })
+    .await
+    .expect("the journey ends");
 }

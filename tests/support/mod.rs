@@ -6,6 +6,8 @@
 )]
 
 pub mod aws;
+pub mod oracle;
+pub mod pairing;
 pub mod process;
 pub mod standin;
 pub mod waybill;

@@ -81,6 +81,14 @@ impl Deployment {
 
     /// Starts a long-running command and waits until it has told its ports.
     pub fn start(&self, arguments: &[&str]) -> Running {
+        match self.try_start(arguments) {
+            Ok(running) => running,
+            Err((status, stderr)) => panic!("{arguments:?} ended with {status}:\n{stderr}"),
+        }
+    }
+
+    /// The same for a command that may end before it has told its ports; then gives its status and what it logged.
+    pub fn try_start(&self, arguments: &[&str]) -> Result<Running, (ExitStatus, String)> {
         let ports_file = self.dir.join(format!("ports-{}.json", fastrand::u64(..)));
         let stderr_path = self.dir.join(format!("stderr-{}-{}.log", arguments[0], fastrand::u32(..)));
         let stderr = std::fs::File::create(&stderr_path).expect("log file");
@@ -100,13 +108,13 @@ impl Deployment {
                 break serde_json::from_str::<Value>(&text).expect("the ports file is written whole");
             }
             if let Some(status) = child.try_wait().expect("wait") {
-                panic!("{arguments:?} ended with {status}:\n{}", read(&stderr_path));
+                return Err((status, read(&stderr_path)));
             }
             assert!(Instant::now() < deadline, "no ports file:\n{}", read(&stderr_path));
             std::thread::park_timeout(Duration::from_millis(10));
         };
         let address = |name: &str| ports[name].as_str().and_then(|text| text.parse().ok());
-        Running { listen: address("listen"), ops: address("ops"), child, stderr_path }
+        Ok(Running { listen: address("listen"), ops: address("ops"), child, stderr_path })
     }
 
     /// Runs a command to its end.
@@ -204,6 +212,16 @@ impl Running {
     pub fn kill(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
+    }
+
+    /// Its process id.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// How it ended, if it has.
+    pub fn ended(&mut self) -> Option<ExitStatus> {
+        self.child.try_wait().expect("wait")
     }
 
     /// SIGTERM

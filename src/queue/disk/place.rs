@@ -1,13 +1,17 @@
 //! The folder of a disk queue: made durably, private, and on a disk of this machine.
 
-use std::fs::{DirBuilder, File, OpenOptions};
+use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
+use super::salvage;
 use crate::queue::QueueError;
 
-const FILE: &str = "queue.sqlite";
+/// The queue itself.
+pub(super) const FILE: &str = "queue.sqlite";
+/// Held by every process that has the queue open, so that nobody moves the file under another.
+const LOCK: &str = "queue.lock";
 
 /// Makes the folder and the file of the queue where they are missing, readable by nobody else, and gives the file.
 pub(super) fn prepare(dir: &Path, any_file_system: bool) -> Result<PathBuf, QueueError> {
@@ -21,6 +25,9 @@ pub(super) fn prepare(dir: &Path, any_file_system: bool) -> Result<PathBuf, Queu
         )));
     }
     let file = dir.join(FILE);
+    salvage::finish(dir).map_err(|error| {
+        QueueError::Refused(format!("cannot finish saving a damaged queue in {}: {error}", dir.display()))
+    })?;
     // SQLite gives its side files the permissions of this one. One that is there is left closed: closing a file lets
     // go of every lock that this process holds on it.
     let made = match OpenOptions::new().write(true).create_new(true).mode(0o600).open(&file) {
@@ -32,6 +39,46 @@ pub(super) fn prepare(dir: &Path, any_file_system: bool) -> Result<PathBuf, Queu
         QueueError::Refused(format!("cannot create queue file {}: {error}", file.display()))
     })?;
     Ok(file)
+}
+
+/// Says that this process has the queue in `dir` open, until it is dropped.
+#[derive(Debug)]
+pub(super) struct Hold(File);
+
+impl Hold {
+    /// Beside others.
+    pub(super) fn shared(dir: &Path) -> Result<Hold, QueueError> {
+        let path = dir.join(LOCK);
+        let open = || {
+            let file = OpenOptions::new()
+                .read(true)
+                .write(true)
+                .create(true)
+                .truncate(false)
+                .mode(0o600)
+                .open(&path)?;
+            file.lock_shared()?;
+            Ok(file)
+        };
+        open().map(Hold).map_err(|error: io::Error| {
+            QueueError::Refused(format!("cannot use the queue's lock file {}: {error}", path.display()))
+        })
+    }
+
+    /// Alone, for as long as `work` takes; `None` when others have the queue open.
+    pub(super) fn alone<T>(&self, work: impl FnOnce() -> T) -> io::Result<Option<T>> {
+        self.0.unlock()?;
+        let done = match self.0.try_lock() {
+            Ok(()) => Some(work()),
+            Err(TryLockError::WouldBlock) => None,
+            Err(TryLockError::Error(error)) => return Err(error),
+        };
+        if done.is_some() {
+            self.0.unlock()?;
+        }
+        self.0.lock_shared()?;
+        Ok(done)
+    }
 }
 
 /// Makes a folder with its parents. Each new name is flushed in the folder that holds it: else a power cut could

@@ -13,7 +13,8 @@ use jiff::Timestamp;
 use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior, params};
 use tracing::{debug, warn};
 
-use super::DiskOptions;
+use super::{DiskOptions, salvage};
+use crate::failpoint::failpoint;
 use crate::queue::{Delivery, Depth, Lease, QueueError};
 
 /// No lease is longer, as on SQS.
@@ -30,7 +31,7 @@ const CHECKPOINT_BYTES: usize = 8 * 1024 * 1024;
 
 /// `fullfsync` is for macOS, where a plain flush ends in the drive's cache; elsewhere it means nothing.
 /// `wal_autocheckpoint` is only the net below [`Store::checkpoint_if_due`]: 64 MiB.
-const SETTINGS: &str = "
+pub(super) const SETTINGS: &str = "
     pragma page_size = 8192;
     pragma synchronous = full;
     pragma fullfsync = on;
@@ -42,7 +43,7 @@ const SETTINGS: &str = "
 ";
 
 /// The index holds the id too, so that it finds the next message in order of arrival.
-const SCHEMA: &str = "
+pub(super) const SCHEMA: &str = "
     create table message (
         id integer primary key,
         sent_at integer not null,
@@ -77,7 +78,7 @@ pub(super) struct Store {
 
 impl Store {
     /// Opens the file, and makes the tables when it is new.
-    pub(super) fn open(file: &Path, options: &DiskOptions) -> Result<Store, QueueError> {
+    pub(super) fn open(file: &Path, options: &DiskOptions) -> Result<Store, NoStore> {
         let deadline = Instant::now() + BUSY_TIMEOUT;
         loop {
             match open(file, options) {
@@ -86,9 +87,11 @@ impl Store {
                 Err(OpenError::Sqlite(error)) if is_busy(&error) && Instant::now() < deadline => {
                     std::thread::sleep(Duration::from_millis(20));
                 }
-                Err(OpenError::Sqlite(error)) => return Err(open_error(file, &error)),
+                Err(OpenError::Sqlite(error)) if salvage::is_damage(&error) => return Err(NoStore::Damaged),
+                Err(OpenError::Sqlite(error)) => return Err(NoStore::Other(open_error(file, &error))),
                 Err(OpenError::Refused(reason)) => {
-                    return Err(QueueError::Refused(format!("queue file {}: {reason}", file.display())));
+                    let reason = format!("queue file {}: {reason}", file.display());
+                    return Err(NoStore::Other(QueueError::Refused(reason)));
                 }
             }
         }
@@ -100,9 +103,12 @@ impl Store {
         bytes: usize,
         work: impl FnOnce(&Writing<'_>) -> rusqlite::Result<()>,
     ) -> rusqlite::Result<()> {
+        failpoint!("queue.disk.before_transaction");
         let transaction = self.conn.transaction_with_behavior(TransactionBehavior::Immediate)?;
         work(&Writing { conn: &transaction, last_id: Cell::new(None) })?;
+        failpoint!("queue.disk.before_commit");
         transaction.commit()?;
+        failpoint!("queue.disk.after_commit");
         self.written += bytes;
         Ok(())
     }
@@ -117,16 +123,51 @@ impl Store {
     }
 
     /// Moves what was written into the main file when there is enough of it, without holding up other processes.
-    pub(super) fn checkpoint_if_due(&mut self) {
+    pub(super) fn checkpoint_if_due(&mut self) -> rusqlite::Result<()> {
         if self.written < CHECKPOINT_BYTES {
-            return;
+            return Ok(());
         }
         self.written = 0;
-        let outcome = self.conn.query_row("pragma wal_checkpoint(passive)", [], |row| row.get::<_, i64>(1));
-        match outcome {
+        let outcome = checkpoint(&self.conn);
+        match &outcome {
             Ok(pages) => debug!(pages, "checkpointed the disk queue"),
             Err(error) => warn!(%error, "cannot checkpoint the disk queue, its log grows until the next try"),
         }
+        outcome.map(|_| ())
+    }
+}
+
+/// Moves what the log holds into the main file, as far as others let us; gives the pages of the log.
+fn checkpoint(conn: &Connection) -> rusqlite::Result<i64> {
+    conn.query_row("pragma wal_checkpoint(passive)", [], |row| row.get(1))
+}
+
+/// Why a file was not opened.
+pub(super) enum NoStore {
+    /// Its content is not what SQLite wrote.
+    Damaged,
+    /// Anything else.
+    Other(QueueError),
+}
+
+/// An error after which nothing more may be acknowledged by this process.
+pub(super) enum Fatal {
+    /// A flush failed. What the system still shows of the file may never reach the disk, and flushing again would say
+    /// `Ok` all the same ("Can Applications Recover from fsync Failures?", USENIX ATC 2020).
+    NotFlushed,
+    /// The file's content is not what SQLite wrote.
+    Damaged,
+}
+
+impl Fatal {
+    /// Whether `error` is one.
+    pub(super) fn of(error: &rusqlite::Error) -> Option<Fatal> {
+        use rusqlite::ffi::{SQLITE_IOERR_DIR_FSYNC, SQLITE_IOERR_FSYNC};
+        if salvage::is_damage(error) {
+            return Some(Fatal::Damaged);
+        }
+        let code = error.sqlite_error()?.extended_code;
+        matches!(code, SQLITE_IOERR_FSYNC | SQLITE_IOERR_DIR_FSYNC).then_some(Fatal::NotFlushed)
     }
 }
 
@@ -193,6 +234,11 @@ fn open(file: &Path, options: &DiskOptions) -> Result<Connection, OpenError> {
         params![now, now.saturating_add(micros(LEASE_MAX))],
     )?;
     transaction.commit()?;
+    // What a process that died of a failed flush left in the log may be in memory only: it is written again, to the
+    // main file, before anything is built on it.
+    failpoint!("queue.disk.open.before_checkpoint");
+    checkpoint(&conn)?;
+    failpoint!("queue.disk.open.after_checkpoint");
     Ok(conn)
 }
 

@@ -1,12 +1,15 @@
 //! The one thread that writes a disk queue: everything that waits is done in one transaction, one flush for many.
 
-use std::sync::Arc;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use tokio::sync::{Notify, OwnedSemaphorePermit, mpsc, oneshot};
+use tokio_util::sync::CancellationToken;
 use tracing::debug;
 
-use super::store::{Store, Writing};
+use super::salvage;
+use super::store::{Fatal, Store, Writing};
 
 /// Limits of one transaction.
 const GROUP_JOBS_MAX: usize = 4096;
@@ -91,8 +94,52 @@ where
     }
 }
 
+/// Set once a flush has failed or the file is found damaged: nothing is written any more, and the process must end
+/// and start anew, from what is on the disk.
+#[derive(Debug)]
+pub(super) struct Poison {
+    file: PathBuf,
+    reason: OnceLock<String>,
+    told: CancellationToken,
+}
+
+impl Poison {
+    pub(super) fn new(file: &Path) -> Poison {
+        Poison { file: file.to_owned(), reason: OnceLock::new(), told: CancellationToken::new() }
+    }
+
+    fn look_at(&self, error: &rusqlite::Error) {
+        let what = match Fatal::of(error) {
+            None => return,
+            Some(Fatal::NotFlushed) => "the disk failed to flush",
+            Some(Fatal::Damaged) => {
+                salvage::mark(&self.file);
+                "the file is damaged"
+            }
+        };
+        let reason = format!("{what}: {error}; the queue in {} takes nothing more", self.file.display());
+        let _ = self.reason.set(reason);
+        self.told.cancel();
+    }
+
+    fn reason(&self) -> Option<&str> {
+        self.reason.get().map(String::as_str)
+    }
+
+    /// Waits until it is set; gives why.
+    pub(super) async fn set(&self) -> String {
+        self.told.cancelled().await;
+        self.reason().unwrap_or_default().to_owned()
+    }
+}
+
 /// Works until every sender of jobs is gone and every job is settled.
-pub(super) fn run(mut store: Store, mut jobs: mpsc::Receiver<Job>, arrivals: Arc<Notify>) {
+pub(super) fn run(
+    mut store: Store,
+    mut jobs: mpsc::Receiver<Job>,
+    arrivals: Arc<Notify>,
+    poison: Arc<Poison>,
+) {
     let mut is_busy = false;
     while let Some(first) = jobs.blocking_recv() {
         if is_busy {
@@ -100,8 +147,14 @@ pub(super) fn run(mut store: Store, mut jobs: mpsc::Receiver<Job>, arrivals: Arc
         }
         let group = gather(first, &mut jobs);
         is_busy = group.len() >= LINGER_FROM_JOBS;
-        settle_group(&mut store, group, &arrivals);
-        store.checkpoint_if_due();
+        if let Some(reason) = poison.reason() {
+            settle(group, Err(reason.to_owned()));
+            continue;
+        }
+        settle_group(&mut store, group, &arrivals, &poison);
+        if let Err(error) = store.checkpoint_if_due() {
+            poison.look_at(&error);
+        }
     }
     debug!("the disk queue's writer has written everything");
     arrivals.notify_waiters();
@@ -119,14 +172,14 @@ fn gather(first: Job, jobs: &mut mpsc::Receiver<Job>) -> Vec<Job> {
     group
 }
 
-fn settle_group(store: &mut Store, mut group: Vec<Job>, arrivals: &Notify) {
+fn settle_group(store: &mut Store, mut group: Vec<Job>, arrivals: &Notify, poison: &Poison) {
     // What nobody would take must not be leased. Anything else is done all the same: it was asked for.
     group.retain(|job| job.kind != Kind::Receive || !job.step.is_abandoned());
     if group.iter().all(|job| job.kind == Kind::Receive) && matches!(store.any_ready(), Ok(false)) {
         settle(group, Ok(()));
         return;
     }
-    let Err(reason) = write(store, &mut group) else {
+    let Err(reason) = write(store, &mut group, poison) else {
         let may_be_received = group.iter().any(|job| job.kind != Kind::Receive);
         settle(group, Ok(()));
         if may_be_received {
@@ -138,17 +191,21 @@ fn settle_group(store: &mut Store, mut group: Vec<Job>, arrivals: &Notify) {
     let is_mixed = !others.is_empty() && !sends.is_empty();
     settle(sends, Err(reason.clone()));
     // A disk with no room for new messages must still let go of old ones.
-    let fate = if is_mixed { write(store, &mut others) } else { Err(reason) };
+    let fate =
+        if is_mixed && poison.reason().is_none() { write(store, &mut others, poison) } else { Err(reason) };
     settle(others, fate);
 }
 
 /// A failure leaves it open whether anything was kept: the callers say "unavailable", and what was kept is a
 /// duplicate at worst.
-fn write(store: &mut Store, group: &mut [Job]) -> Result<(), String> {
+fn write(store: &mut Store, group: &mut [Job], poison: &Poison) -> Result<(), String> {
     let bytes = group.iter().map(|job| job.bytes + JOB_BYTES).sum();
-    store
-        .transact(bytes, |writing| group.iter_mut().try_for_each(|job| job.step.apply(writing)))
-        .map_err(|error| format!("cannot write to the queue file: {error}"))
+    store.transact(bytes, |writing| group.iter_mut().try_for_each(|job| job.step.apply(writing))).map_err(
+        |error| {
+            poison.look_at(&error);
+            format!("cannot write to the queue file: {error}")
+        },
+    )
 }
 
 fn settle(group: Vec<Job>, fate: Result<(), String>) {

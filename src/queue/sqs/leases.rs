@@ -10,6 +10,7 @@ use tokio::time::{Instant, sleep, timeout_at};
 use super::batch::{ENTRIES_MAX, Fate, fates};
 use super::failure::{Failure, is_lease_over, short};
 use super::place::Place;
+use crate::failpoint::failpoint;
 use crate::ops::retry::Backoff;
 use crate::queue::{Lease, QueueError};
 
@@ -109,7 +110,9 @@ async fn delete(place: &Place, handles: &[String], waiting: &[usize]) -> Result<
             DeleteMessageBatchRequestEntry::builder().id(id.to_string()).receipt_handle(&handles[*index]);
         request = request.entries(entry.build().map_err(|error| Failure::of_entry(call, &error))?);
     }
+    failpoint!("queue.sqs.before_delete");
     let answer = Box::pin(request.send()).await.map_err(|error| Failure::of(call, &error))?;
+    failpoint!("queue.sqs.after_delete");
     Ok(fates(waiting.len(), answer.successful().iter().map(|entry| entry.id()), answer.failed()))
 }
 

@@ -15,6 +15,7 @@ use super::BATCH_BYTES_MAX;
 use super::batch::{ENTRIES_MAX, Fate, fates};
 use super::failure::{Failure, short};
 use super::place::Place;
+use crate::failpoint::failpoint;
 use crate::ops::retry::Backoff;
 use crate::queue::{Enqueued, SendError};
 
@@ -256,7 +257,9 @@ async fn attempt(place: &Place, batch: &[Entry]) -> Result<Vec<Fate>, Failure> {
         let message = SendMessageBatchRequestEntry::builder().id(id.to_string()).message_body(&entry.body);
         request = request.entries(message.build().map_err(|error| Failure::of_entry(CALL, &error))?);
     }
+    failpoint!("queue.sqs.before_send");
     let answer = Box::pin(request.send()).await.map_err(|error| Failure::of(CALL, &error))?;
+    failpoint!("queue.sqs.after_send");
     Ok(fates(batch.len(), answer.successful().iter().map(|entry| entry.id()), answer.failed()))
 }
 

@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// An operation of SQS or S3.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -100,6 +100,14 @@ pub enum Fault {
     Conflict409,
     /// PutObject only: the object is there, and the answer is 503.
     WriteThen503,
+    /// PutObject only: the object is there, and the answer is 412: an earlier answer was lost on its way.
+    WriteThen412,
+    /// GetObject only: the connection ends in the middle of the body.
+    CutBody,
+    /// ReceiveMessage only: messages are leased, and the answer says that there are none.
+    LoseReceived,
+    /// ReceiveMessage only: what is answered is not hidden from anybody, so that it comes again at once.
+    DeliverTwice,
 }
 
 impl Fault {
@@ -107,7 +115,9 @@ impl Fault {
         match self {
             Fault::Status(status) => (400..600).contains(&status),
             Fault::FailEntries(count) | Fault::DropEntries(count) => op.is_batch() && count > 0,
-            Fault::Conflict409 | Fault::WriteThen503 => op == Op::PutObject,
+            Fault::Conflict409 | Fault::WriteThen503 | Fault::WriteThen412 => op == Op::PutObject,
+            Fault::CutBody => op == Op::GetObject,
+            Fault::LoseReceived | Fault::DeliverTwice => op == Op::ReceiveMessage,
             Fault::Throttle | Fault::DropAnswerAfterDoing | Fault::Blackhole | Fault::Slow(_) => true,
         }
     }
@@ -142,6 +152,31 @@ impl Armed {
 pub struct Faults {
     latency_nanos: AtomicU64,
     rules: Mutex<Vec<Arc<Rule>>>,
+    /// Messages a second that sending takes; the others are throttled.
+    send_rate: Mutex<Option<Bucket>>,
+}
+
+/// A token bucket that holds a tenth of a second's worth.
+#[derive(Debug)]
+struct Bucket {
+    per_second: f64,
+    tokens: f64,
+    filled_at: Instant,
+}
+
+impl Bucket {
+    fn take(&mut self, messages: usize, now: Instant) -> bool {
+        let most = (self.per_second / 10.0).max(10.0);
+        let fresh = now.saturating_duration_since(self.filled_at).as_secs_f64() * self.per_second;
+        self.tokens = (self.tokens + fresh).min(most);
+        self.filled_at = now;
+        // Into debt for a batch, so that large batches are not throttled for ever.
+        let is_free = self.tokens > 0.0;
+        if is_free {
+            self.tokens -= messages as f64;
+        }
+        is_free
+    }
 }
 
 impl Faults {
@@ -165,6 +200,19 @@ impl Faults {
     pub fn set_latency(&self, latency: Duration) {
         let nanos = u64::try_from(latency.as_nanos()).unwrap_or(u64::MAX);
         self.latency_nanos.store(nanos, Ordering::SeqCst);
+    }
+
+    /// Throttles sends beyond so many messages a second; `None`: takes all.
+    pub fn set_send_rate(&self, per_second: Option<f64>) {
+        let bucket =
+            per_second.map(|per_second| Bucket { per_second, tokens: 0.0, filled_at: Instant::now() });
+        *self.send_rate.lock().unwrap_or_else(PoisonError::into_inner) = bucket;
+    }
+
+    /// Whether a send of so many messages is within the rate.
+    pub(super) fn may_send(&self, messages: usize) -> bool {
+        let mut rate = self.send_rate.lock().unwrap_or_else(PoisonError::into_inner);
+        rate.as_mut().is_none_or(|bucket| bucket.take(messages, Instant::now()))
     }
 
     pub(super) fn latency(&self) -> Duration {
@@ -215,6 +263,18 @@ mod tests {
         assert_eq!(faults.take(Op::PutObject), None);
         assert!(armed.is_spent());
         assert_eq!(armed.fired(), 2);
+    }
+
+    #[test]
+    fn a_rate_lets_its_share_through_and_no_more() {
+        let mut bucket = Bucket { per_second: 500.0, tokens: 0.0, filled_at: Instant::now() };
+        let begin = bucket.filled_at;
+
+        let taken =
+            (0..10_000u64).filter(|tick| bucket.take(10, begin + Duration::from_micros(tick * 200))).count();
+
+        // Two seconds at 500 a second are 100 batches of ten.
+        assert!((95..=110).contains(&taken), "{taken}");
     }
 
     #[test]

@@ -197,7 +197,7 @@ async fn answer(state: Arc<State>, request: Request<Incoming>) -> Result<Reply, 
         },
     };
     if head.method == Method::HEAD {
-        *reply.body_mut() = Full::new(Bytes::new());
+        *reply.body_mut() = reply::ReplyBody::Whole(Full::new(Bytes::new()));
     }
     Ok(reply)
 }
@@ -217,7 +217,7 @@ async fn with_faults(state: &State, op: Op, call: Call<'_>) -> Result<Reply, NoA
         Some(Fault::Throttle) => throttle(op),
         Some(Fault::Conflict409) => s3::CONFLICT.reply(),
         _ => match call {
-            Call::Sqs { head, body } => sqs::answer(&state.sqs, op, head, body, fault).await,
+            Call::Sqs { head, body } => sqs::answer(&state.sqs, &state.faults, op, head, body, fault).await,
             Call::S3 { head, target, body } => s3::answer(&state.s3, op, head, target, body),
         },
     };
@@ -233,6 +233,8 @@ async fn with_faults(state: &State, op: Op, call: Call<'_>) -> Result<Reply, NoA
     match fault {
         Some(Fault::DropAnswerAfterDoing) => Err(NoAnswer),
         Some(Fault::WriteThen503) => Ok(refusal(op, 503)),
+        Some(Fault::WriteThen412) => Ok(refusal(op, 412)),
+        Some(Fault::CutBody) => Ok(reply::cut_short(reply).await),
         _ => Ok(reply),
     }
 }

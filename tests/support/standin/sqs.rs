@@ -21,7 +21,7 @@ use self::wire::{
     BatchAnswer, CreateQueue, Done, FailedEntry, GetAttributes, GetUrl, HandleBatch, ListQueues, OneMessage,
     Receive, ReceivedMessage, SendBatch, SendOne,
 };
-use super::faults::{Fault, Op};
+use super::faults::{Fault, Faults, Op};
 use super::reply::{Reply, with_body};
 
 const ACCOUNT: &str = "000000000000";
@@ -86,8 +86,21 @@ pub(super) fn queue_arn(name: &str) -> String {
 }
 
 /// Does what was asked, but for what `fault` takes out of a batch, and answers.
-pub(super) async fn answer(sqs: &Sqs, op: Op, head: &Parts, body: &[u8], fault: Option<Fault>) -> Reply {
+pub(super) async fn answer(
+    sqs: &Sqs,
+    faults: &Faults,
+    op: Op,
+    head: &Parts,
+    body: &[u8],
+    fault: Option<Fault>,
+) -> Reply {
     let host = head.headers.get(HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
+    if op == Op::SendMessageBatch {
+        let entries = parse::<SendBatch<'_>>(body).map_or(1, |asked| asked.entries.len());
+        if !faults.may_send(entries) {
+            return throttled();
+        }
+    }
     match act(sqs, op, host, body, fault).await {
         Ok(answer) => with_body(200, CONTENT_TYPE, answer),
         Err(error) => refuse(error.status(), error),
@@ -149,7 +162,7 @@ async fn act(sqs: &Sqs, op: Op, host: &str, body: &[u8], fault: Option<Fault>) -
         }
         Op::SendMessage => send_one(sqs, &parse(body)?),
         Op::SendMessageBatch => send_batch(sqs, &parse(body)?, fault),
-        Op::ReceiveMessage => receive(sqs, &parse(body)?).await,
+        Op::ReceiveMessage => receive(sqs, &parse(body)?, fault).await,
         Op::DeleteMessage => {
             let asked: OneMessage<'_> = parse(body)?;
             sqs.queue(&asked.queue_url)?.delete(&asked.receipt_handle)?;
@@ -286,7 +299,7 @@ fn is_allowed(character: char) -> bool {
         '\u{9}' | '\u{a}' | '\u{d}' | '\u{20}'..='\u{d7ff}' | '\u{e000}'..='\u{fffd}' | '\u{10000}'..='\u{10ffff}')
 }
 
-async fn receive(sqs: &Sqs, asked: &Receive<'_>) -> Result<Vec<u8>, Error> {
+async fn receive(sqs: &Sqs, asked: &Receive<'_>, fault: Option<Fault>) -> Result<Vec<u8>, Error> {
     let queue = sqs.queue(&asked.queue_url)?;
     let max = asked.max_number_of_messages.unwrap_or(1);
     let wait = match asked.wait_time_seconds {
@@ -300,7 +313,17 @@ async fn receive(sqs: &Sqs, asked: &Receive<'_>) -> Result<Vec<u8>, Error> {
         Some(seconds) => visibility(Some(seconds))?,
         None => queue.settings.visibility,
     };
-    let received = queue.receive(max as usize, lease, wait).await?;
+    let mut received = queue.receive(max as usize, lease, wait).await?;
+    match fault {
+        // They stay leased until their leases end.
+        Some(Fault::LoseReceived) => received.clear(),
+        Some(Fault::DeliverTwice) => {
+            for received in &received {
+                queue.change_visibility(&received.handle, Duration::ZERO)?;
+            }
+        }
+        _ => {}
+    }
     let messages: Vec<ReceivedMessage<'_>> =
         received.iter().map(|received| ReceivedMessage::of(received, asked)).collect();
     let mut answer = BTreeMap::new();

@@ -1,0 +1,220 @@
+//! What happens to a queue file that is damaged: everything that can still be read moves to a new file, the damaged
+//! one is kept beside it, and the queue goes on. A damaged page must not stop every start for ever.
+//!
+//! The steps survive a crash at any point: the new file is complete before the old one is moved, and while there is
+//! no queue file at all, a complete new one is waiting for its name.
+
+use std::fs::{self, File};
+use std::io;
+use std::path::{Path, PathBuf};
+
+use jiff::Timestamp;
+use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension, params};
+use tracing::{error, warn};
+
+use super::place;
+use super::store;
+use crate::ops::metrics;
+use crate::queue::QueueError;
+
+/// Says that somebody found damage: salvage before anything else.
+const MARK: &str = "queue.damaged";
+/// The new file before it gets its name.
+const FRESH: &str = "queue.sqlite.fresh";
+/// Messages of one transaction.
+const ROWS_MAX: usize = 1_000;
+
+/// Leaves word that the file is damaged; the next open salvages it.
+pub(super) fn mark(file: &Path) {
+    let mark = beside(file, MARK);
+    let written = fs::write(&mark, b"").and_then(|()| File::open(&mark)?.sync_all());
+    if let Err(error) = written {
+        error!(%error, "cannot leave word that the queue file is damaged");
+    }
+}
+
+/// Whether somebody left word.
+pub(super) fn is_due(file: &Path) -> bool {
+    beside(file, MARK).exists()
+}
+
+/// Gives a new file its name, if a crash came in between. To be called before the queue file is made.
+pub(super) fn finish(dir: &Path) -> io::Result<()> {
+    let (file, fresh) = (dir.join(place::FILE), dir.join(FRESH));
+    if fresh.exists() && !file.exists() {
+        fs::rename(&fresh, &file)?;
+        File::open(dir)?.sync_all()?;
+    }
+    Ok(())
+}
+
+/// What was found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) struct Salvaged {
+    /// Messages in the new file.
+    pub(super) messages: u64,
+    /// Stretches of the old file that cannot be read; each may have held several messages, or none.
+    pub(super) holes: u64,
+}
+
+/// Moves what can be read to a new file. Nobody else may have the queue open.
+pub(super) fn salvage(file: &Path) -> Result<Salvaged, QueueError> {
+    error!(file = %file.display(), "the queue file is damaged: moving what can be read to a new one");
+    let found = copy(file).map_err(|error| failed(file, &error))?;
+    let kept = replace(file).map_err(|error| failed(file, &error))?;
+    metrics::queue_salvaged(found.messages, found.holes);
+    error!(
+        messages = found.messages, holes = found.holes, kept = %kept.display(),
+        "saved {} messages of a damaged queue file; the damaged file is kept in {}", found.messages, kept.display()
+    );
+    Ok(found)
+}
+
+fn failed(file: &Path, error: &dyn std::fmt::Display) -> QueueError {
+    QueueError::Refused(format!(
+        "queue file {} is damaged, and what can be read of it cannot be saved: {error}; free some disk space or move \
+         the folder away, nothing in it is deleted",
+        file.display()
+    ))
+}
+
+/// Fills the new file.
+fn copy(file: &Path) -> rusqlite::Result<Salvaged> {
+    let fresh = beside(file, FRESH);
+    for leftover in [fresh.clone(), side(&fresh, "-wal"), side(&fresh, "-shm"), side(&fresh, "-journal")] {
+        // One of an earlier, interrupted try.
+        let _ = fs::remove_file(leftover);
+    }
+    // Never written to: not even its log is moved into it.
+    let old = Connection::open_with_flags(
+        file,
+        OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX,
+    )?;
+    let mut new = Connection::open(&fresh)?;
+    new.execute_batch(store::SETTINGS)?;
+    new.execute_batch(store::SCHEMA)?;
+    let mut found = Salvaged::default();
+    let mut walk = Walk { after: i64::MIN, holes: 0 };
+    let mut is_done = false;
+    while !is_done {
+        let transaction = new.transaction()?;
+        for _ in 0..ROWS_MAX {
+            let Some((sent_at, text)) = walk.next(&old) else {
+                is_done = true;
+                break;
+            };
+            found.messages += 1;
+            let id = i64::try_from(found.messages).unwrap_or(i64::MAX);
+            transaction.execute(
+                "insert into message (id, sent_at, text) values (?1, ?2, ?3)",
+                params![id, sent_at, text],
+            )?;
+        }
+        transaction.commit()?;
+    }
+    found.holes = walk.holes;
+    Ok(found)
+}
+
+/// Puts the new file in the old one's place; gives the folder that the old one is kept in.
+fn replace(file: &Path) -> io::Result<PathBuf> {
+    let dir = file.parent().unwrap_or(Path::new("."));
+    let fresh = beside(file, FRESH);
+    File::open(&fresh)?.sync_all()?;
+    let kept = dir.join(format!("damaged-{}", Timestamp::now().strftime("%Y%m%dT%H%M%S%.6fZ")));
+    fs::create_dir(&kept)?;
+    for name in ["-wal", "-shm", ""] {
+        let from = side(file, name);
+        if let Some(name) = from.file_name()
+            && from.exists()
+        {
+            fs::rename(&from, kept.join(name))?;
+        }
+    }
+    fs::rename(&fresh, file)?;
+    File::open(&kept)?.sync_all()?;
+    File::open(dir)?.sync_all()?;
+    // Last: whoever comes after a crash before this does it all again, and finds no damage.
+    fs::remove_file(beside(file, MARK)).or_else(|error| match error.kind() {
+        io::ErrorKind::NotFound => Ok(()),
+        _ => Err(error),
+    })?;
+    Ok(kept)
+}
+
+/// Goes through the messages in order of their ids, around what cannot be read.
+struct Walk {
+    after: i64,
+    holes: u64,
+}
+
+/// Another row, none any more, or damage.
+enum Step {
+    Row(i64, i64, String),
+    End,
+    Damage,
+}
+
+impl Walk {
+    fn next(&mut self, old: &Connection) -> Option<(i64, String)> {
+        let mut step = first_after(old, self.after);
+        if matches!(step, Step::Damage) {
+            self.holes += 1;
+            // Ids are positive, but for those of a probe.
+            let mut unreadable = self.after.max(0);
+            // Farther and farther, until something can be read again …
+            let mut gap: i64 = 1;
+            let readable = loop {
+                let next = unreadable.checked_add(gap)?;
+                if !matches!(first_after(old, next), Step::Damage) {
+                    break next;
+                }
+                unreadable = next;
+                gap = gap.saturating_mul(2);
+            };
+            // … and back to where that begins.
+            let (mut low, mut high) = (unreadable, readable);
+            while low + 1 < high {
+                let middle = low + (high - low) / 2;
+                if matches!(first_after(old, middle), Step::Damage) { low = middle } else { high = middle }
+            }
+            warn!(from = self.after.max(0) + 1, to = high, "a stretch of the queue file cannot be read");
+            step = first_after(old, high);
+        }
+        match step {
+            Step::Row(id, sent_at, text) => {
+                self.after = id;
+                Some((sent_at, text))
+            }
+            Step::End | Step::Damage => None,
+        }
+    }
+}
+
+fn first_after(old: &Connection, after: i64) -> Step {
+    let row = old
+        .prepare_cached("select id, sent_at, text from message where id > ?1 and id > 0 order by id limit 1")
+        .and_then(|mut select| {
+            select.query_row([after], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?))).optional()
+        });
+    match row {
+        Ok(Some((id, sent_at, text))) => Step::Row(id, sent_at, text),
+        Ok(None) => Step::End,
+        Err(_) => Step::Damage,
+    }
+}
+
+/// Whether an error says that the file's content is not what SQLite wrote.
+pub(super) fn is_damage(error: &rusqlite::Error) -> bool {
+    error.sqlite_error_code() == Some(ErrorCode::DatabaseCorrupt)
+}
+
+fn beside(file: &Path, name: &str) -> PathBuf {
+    file.with_file_name(name)
+}
+
+fn side(file: &Path, suffix: &str) -> PathBuf {
+    let mut name = file.as_os_str().to_owned();
+    name.push(suffix);
+    name.into()
+}

@@ -1,0 +1,146 @@
+//! The judge is worth something only if it finds what is wrong: every mistake that can be asked for is found.
+
+use std::time::{Duration, Instant};
+
+use waybill::failpoint::BUGS;
+
+use crate::support::oracle::Verdict;
+use crate::support::pairing::{Pairing, Setup};
+use crate::support::standin::{Fault, Op};
+use crate::support::waybill::{PATIENCE, Running};
+
+/// What a mistake needs to do harm.
+enum Harm {
+    /// Nothing but traffic.
+    Traffic,
+    /// The process dies at this moment, when it has come so often.
+    KillAt(&'static str, u32),
+    /// The process is asked to end while it holds events.
+    Drain,
+    /// The lake is away when the process is asked to end.
+    LakeAway,
+    /// SQS is away, and comes back.
+    SqsAway,
+    /// SQS is away, comes back, and the process dies at this moment.
+    SqsAwayAndKillAt(&'static str, u32),
+    /// A dead letter is sent again by a process that dies at this moment.
+    ReplayKilledAt(&'static str),
+}
+
+fn harm(bug: &str) -> (Pairing, Harm) {
+    use Pairing::{Aws, Embedded, SqsFolderDuckDb};
+    match bug {
+        "ack_before_durable" => (Embedded, Harm::KillAt("batch.after_object", 2)),
+        "failed_entries_are_sent" => (SqsFolderDuckDb, Harm::SqsAway),
+        "delete_before_put" => (Embedded, Harm::KillAt("batch.before_object", 2)),
+        "deletes_what_failed_to_land" => (Aws, Harm::LakeAway),
+        "loads_by_watermark" | "object_named_by_minute" | "object_cut_short" => (Embedded, Harm::Traffic),
+        "ledger_apart" => (Embedded, Harm::KillAt("warehouse.duckdb.after_commit", 3)),
+        "no_dedupe" | "poison_dropped" | "poison_changed" | "body_rewritten" | "any_signature" => {
+            (Embedded, Harm::Traffic)
+        }
+        "replay_marks_first" => (Embedded, Harm::ReplayKilledAt("replay.before_send")),
+        "drain_drops" => (Embedded, Harm::Drain),
+        "spool_forgets" => (Aws, Harm::SqsAway),
+        "forward_deletes_first" => (Aws, Harm::SqsAwayAndKillAt("spool.forward.before_send", 2)),
+        other => panic!("nobody looks for the bug {other}"),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_seeded_bug_is_found() {
+    assert!(BUGS.len() >= 12);
+    let mut missed = Vec::new();
+    for (bug, what) in BUGS {
+        let verdict = run_with(Some(bug)).await;
+        let first = verdict.problems.first().cloned().unwrap_or_else(|| "NOT FOUND".to_owned());
+        println!("{bug:28} {first}");
+        if verdict.problems.is_empty() {
+            missed.push(format!("{bug}: {what}"));
+        }
+    }
+    assert!(missed.is_empty(), "not found: {missed:#?}");
+}
+
+/// The same harm without a mistake is no harm: what is found above is the mistake.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_same_harm_without_a_bug_is_clean() {
+    for bug in ["deletes_what_failed_to_land", "replay_marks_first", "drain_drops", "forward_deletes_first"] {
+        let (pairing, harm) = harm(bug);
+        let verdict = run(pairing, harm, None).await;
+        assert!(verdict.problems.is_empty(), "{bug}: {:#?}", verdict.problems);
+    }
+}
+
+async fn run_with(bug: Option<&str>) -> Verdict {
+    let (pairing, harm) = harm(bug.expect("a bug"));
+    run(pairing, harm, bug.map(str::to_owned)).await
+}
+
+async fn run(pairing: Pairing, harm: Harm, bug: Option<String>) -> Verdict {
+    let setup = Setup::start(pairing).await;
+    tokio::task::spawn_blocking(move || {
+        let mut deployment = setup.deployment.clone();
+        if let Some(bug) = &bug {
+            deployment = deployment.with("WAYBILL_TEST_BUG", bug);
+        }
+        let oracle = setup.oracle(0xB06);
+        let doomed = match &harm {
+            Harm::KillAt(point, count) | Harm::SqsAwayAndKillAt(point, count) => {
+                deployment.clone().with("WAYBILL_TEST_FAILPOINT", &format!("{point}@{count}"))
+            }
+            // Held until the end.
+            Harm::Drain => deployment.clone().with("WAYBILL_BATCH_AGE", "60s"),
+            _ => deployment.clone(),
+        };
+        let mut up = doomed.start(&["up"]);
+        let senders = oracle.senders(up.listen(), 3);
+        match harm {
+            Harm::Traffic => until(|| oracle.oks() > 250),
+            Harm::KillAt(..) => until(|| up.ended().is_some()),
+            Harm::Drain => until(|| oracle.oks() > 50),
+            Harm::LakeAway => {
+                until(|| oracle.oks() > 20);
+                let armed = setup.standin().faults().arm(Op::PutObject, Fault::Status(503), u64::MAX);
+                until(|| armed.fired() > 2);
+            }
+            Harm::SqsAway | Harm::SqsAwayAndKillAt(..) => {
+                let armed = setup.outage();
+                until(|| armed.fired() > 2 && oracle.sent() > 40);
+                // Longer than SQS is waited for, so that the spool comes into it.
+                std::thread::park_timeout(Duration::from_millis(3_500));
+                setup.end_outage();
+                if matches!(harm, Harm::SqsAwayAndKillAt(..)) {
+                    until(|| up.ended().is_some());
+                }
+            }
+            Harm::ReplayKilledAt(point) => {
+                until(|| oracle.oks() > 100);
+                let killed = deployment.clone().with("WAYBILL_TEST_FAILPOINT", &format!("{point}@1"));
+                std::thread::park_timeout(Duration::from_millis(500));
+                killed.run(&["dead-letters", "replay", "--yes", "--reason", "test"]);
+            }
+        }
+        senders.stop();
+        end(&mut up);
+        setup.end_outage();
+        oracle.judge_with(&deployment, 1)
+    })
+    .await
+    .expect("the journey ends")
+}
+
+fn end(up: &mut Running) {
+    if up.ended().is_none() {
+        up.terminate();
+        up.wait();
+    }
+}
+
+fn until(mut is_so: impl FnMut() -> bool) {
+    let end = Instant::now() + PATIENCE;
+    while !is_so() {
+        assert!(Instant::now() < end, "it did not come to that");
+        std::thread::park_timeout(Duration::from_millis(10));
+    }
+}
