@@ -1,7 +1,7 @@
 # Everything starts here: `make` lists what there is.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help duckdb build demo test test-build test-tools bench lint deny clean-data rust
+.PHONY: help duckdb build demo test test-build test-tools bench fuzz surface lint deny clean-data rust
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1	/' | expand -t 22
@@ -31,6 +31,12 @@ test: rust duckdb test-tools ## run all tests, against moto and PostgreSQL too
 
 bench: rust duckdb ## measure receive, batch and load beside the limits of this machine
 	cargo bench --locked --bench '*'
+
+fuzz: rust duckdb ## fuzz every place where bytes come in, SECONDS=60 for each
+	@scripts/fuzz.sh $(or $(SECONDS),60)
+
+surface: build test-tools ## hold the running server to openapi/waybill.yaml with made-up requests, EXAMPLES=200 for each operation
+	@scripts/surface.sh
 
 lint: rust duckdb ## formatting, and clippy with warnings denied
 	cargo fmt --check

@@ -128,8 +128,9 @@ pub fn object_key(data: &[u8]) {
     assert_eq!(compression, expected);
     assert_eq!(matches!(unpack(&key, b"", 1), Err(UnpackError::UnknownName)), compression.is_none());
     let name = key.rsplit('/').next().unwrap_or_default();
+    let is_path = key.split('/').all(|part| !["", ".", ".."].contains(&part));
     let is_events_key =
-        key.starts_with(layout::EVENTS) && compression.is_some() && !name.starts_with(['.', '_']);
+        key.starts_with(layout::EVENTS) && is_path && compression.is_some() && !name.starts_with(['.', '_']);
     assert_eq!(layout::is_events_key(&key), is_events_key);
     let written_at = layout::manifest_written_at(&key);
     assert!(written_at.is_none() || key.starts_with(layout::MANIFESTS));

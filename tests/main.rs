@@ -24,6 +24,7 @@ mod contracts {
 
 mod journeys {
     pub mod answers;
+    pub mod bad_input;
     pub mod crash;
     pub mod dead_letters;
     pub mod embedded;

@@ -51,6 +51,7 @@ pub(crate) struct Usage(pub(crate) String);
 
 /// Does what the command line asks.
 pub fn run(cli: Cli, flags: BTreeMap<String, String>) -> ExitCode {
+    keep_memory_private();
     logging::init(matches!(cli.command, Command::Up(_)));
     // A provider must be chosen before the first TLS configuration; ring is the only one in the tree.
     let _ = rustls::crypto::ring::default_provider().install_default();
@@ -80,6 +81,15 @@ pub fn run(cli: Cli, flags: BTreeMap<String, String>) -> ExitCode {
                 1
             })
         }
+    }
+}
+
+/// Secrets and bodies lie in our memory: no core dump, and no look into it for other processes of the same user.
+fn keep_memory_private() {
+    #[cfg(target_os = "linux")]
+    {
+        // Fails on no Linux that we run on, and nothing depends on it.
+        let _ = rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable);
     }
 }
 

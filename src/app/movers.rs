@@ -38,6 +38,7 @@ pub(super) async fn receive(sources: &Sources, ports: &cli::Ports) -> anyhow::Re
     let (listener, _, _) = bind_all(&running, ports, None, false).await?;
     let received = Arc::new(Received::default());
     let receiving = start_receive(&running, verifier, &queues.main, listener, &received, FINISH_ALONE);
+    let receiving = running.watch_over("receive", receiving);
     let watching = watch_queues(&running, &queues);
 
     running.shutdown.draining().await;

@@ -18,7 +18,7 @@ use super::served::Served;
 use super::{Exit, Sources, places};
 
 /// The largest whole number that every JSON reader keeps exactly.
-const EXACT_MAX: i64 = 9_007_199_254_740_992;
+const EXACT_MAX: u64 = 9_007_199_254_740_992;
 /// How long a busy warehouse is waited for.
 const BUSY_MAX: Duration = Duration::from_secs(60);
 
@@ -198,7 +198,7 @@ fn json_value(cell: &Cell) -> Value {
     match cell {
         Cell::Null => Value::Null,
         Cell::Bool(value) => json!(value),
-        Cell::Int(value) if value.abs() > EXACT_MAX => json!(value.to_string()),
+        Cell::Int(value) if value.unsigned_abs() > EXACT_MAX => json!(value.to_string()),
         Cell::Int(value) => json!(value),
         Cell::Float(value) if value.is_finite() => json!(value),
         Cell::Float(value) => json!(value.to_string()),

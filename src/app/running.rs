@@ -73,6 +73,20 @@ impl Running {
         });
     }
 
+    /// Watches over a mover: one that ends before it was asked to, by a panic, ends the process, since the next start
+    /// mends it and a process without it would only look alive.
+    pub(super) fn watch_over(&self, mover: &'static str, working: JoinHandle<()>) -> JoinHandle<()> {
+        let (shutdown, failure) = (self.shutdown.clone(), Arc::clone(&self.failure));
+        tokio::spawn(async move {
+            let outcome = working.await;
+            if outcome.is_err() || !shutdown.is_draining() {
+                error!(mover, "a mover ended by itself: ending the process");
+                let _ = failure.set(format!("{mover} ended by itself"));
+                shutdown.drain();
+            }
+        })
+    }
+
     /// What the process ends with, once it is drained.
     pub(super) fn outcome(&self) -> anyhow::Result<Exit> {
         match self.failure.get() {

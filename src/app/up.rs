@@ -60,12 +60,14 @@ pub(super) async fn up(sources: &Sources, arguments: &cli::Up) -> anyhow::Result
 
     let receiving =
         start_receive(&running, verifier, &places.queues.main, listener, &received, FINISH_WITH_OTHERS);
+    let receiving = running.watch_over("receive", receiving);
     let batching =
         tokio::spawn(batch_mover(&running, &places.queues, &places.lake, &landed).run(batch_stop.clone()));
+    let batching = running.watch_over("batch", batching);
     let loading = {
         let load = load_mover(&running, &places.lake, &places.warehouse, &loaded, Some(&landed));
         let stop = load_stop.clone();
-        tokio::spawn(async move { load.run(stop).await })
+        running.watch_over("load", tokio::spawn(async move { load.run(stop).await }))
     };
     let watching = watch_queues(&running, &places.queues);
     let demo_stop = CancellationToken::new();

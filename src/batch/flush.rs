@@ -1,16 +1,18 @@
 //! Makes closed windows durable in the lake, then lets go of their messages. In this order, always:
 //! objects, manifest, delete. A crash in between leaves a duplicate, never a hole.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use futures_util::stream::{self, StreamExt};
 use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
-use tracing::{info, warn};
+use tracing::{debug, info, warn};
 
 use crate::failpoint::failpoint;
-use crate::lake::dead_letter::{self, DeadLetter};
+use crate::lake::dead_letter::{self, DeadLetter, Reason};
 use crate::lake::manifest::Manifest;
 use crate::lake::{Lake, LakeError, Put, layout};
 use crate::ops::metrics;
@@ -20,6 +22,9 @@ use crate::queue::{Lease, Queue, QueueError};
 use super::Landed;
 use super::leases::Held;
 use super::window::Closed;
+
+/// Dead letters on their way to the lake at once: a flood of them must not hold up healthy events for long.
+const LETTERS_AT_ONCE: usize = 16;
 
 /// Proof that everything a set of leases stands for is in the lake. Only this file makes one, and deleting takes it.
 #[must_use]
@@ -64,28 +69,24 @@ impl Flusher {
 
     /// The same for messages of another queue (the SQS dead-letter queue).
     pub(super) async fn bury_from(&self, queue: &dyn Queue, letters: Vec<(DeadLetter, Lease)>) {
-        let mut buried = Vec::with_capacity(letters.len());
+        let stores = letters.into_iter().map(|(letter, lease)| self.bury_one(letter, lease));
+        let outcomes: Vec<(Option<Reason>, Lease)> =
+            stream::iter(stores.collect::<Vec<_>>()).buffer_unordered(LETTERS_AT_ONCE).collect().await;
+        let mut reasons: BTreeMap<&'static str, u64> = BTreeMap::new();
+        let mut buried = Vec::with_capacity(outcomes.len());
         let mut returned = Vec::new();
-        for (letter, lease) in letters {
-            failpoint!("batch.before_dead_letter");
-            let stored =
-                self.until_given_up("dead letter", || dead_letter::put(self.lake.as_ref(), &letter)).await;
-            match stored {
-                Ok(_) => {
-                    warn!(
-                        batch.dead_letter = %letter.id, reason = letter.reason.as_str(), attempts = letter.attempts,
-                        "set a message aside as dead letter {}", letter.id
-                    );
-                    metrics::batch_dead_lettered(letter.reason.as_str());
-                    self.landed.dead_letters.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        for (reason, lease) in outcomes {
+            match reason {
+                Some(reason) => {
+                    *reasons.entry(reason.as_str()).or_default() += 1;
                     buried.push(lease);
                 }
-                Err(error) => {
-                    warn!(%error, "cannot store a dead letter, its message goes back to the queue");
-                    metrics::batch_failure("dead_letter");
-                    returned.push(lease);
-                }
+                None => returned.push(lease),
             }
+        }
+        if !buried.is_empty() {
+            let count = buried.len();
+            warn!(batch.dead_letters = count, ?reasons, "set {count} messages aside as dead letters");
         }
         failpoint!("batch.after_dead_letter");
         if !buried.is_empty() {
@@ -93,6 +94,28 @@ impl Flusher {
         }
         if !returned.is_empty() {
             self.give_back_to(queue, returned).await;
+        }
+    }
+
+    /// Stores one letter; why it is one, or nothing when it could not be stored.
+    async fn bury_one(&self, letter: DeadLetter, lease: Lease) -> (Option<Reason>, Lease) {
+        failpoint!("batch.before_dead_letter");
+        let put = || dead_letter::put(self.lake.as_ref(), &letter);
+        match self.until_given_up("dead letter", put).await {
+            Ok(_) => {
+                debug!(
+                    batch.dead_letter = %letter.id, reason = letter.reason.as_str(), attempts = letter.attempts,
+                    "set a message aside as dead letter {}", letter.id
+                );
+                metrics::batch_dead_lettered(letter.reason.as_str());
+                self.landed.dead_letters.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+                (Some(letter.reason), lease)
+            }
+            Err(error) => {
+                warn!(%error, "cannot store a dead letter, its message goes back to the queue");
+                metrics::batch_failure("dead_letter");
+                (None, lease)
+            }
         }
     }
 

@@ -18,9 +18,9 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use tokio::sync::{Notify, Semaphore, mpsc};
-use tokio::task::JoinSet;
+use tokio::task::{JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
-use tracing::{info, warn};
+use tracing::{debug, info, warn};
 
 use crate::failpoint::{failpoint, seeded_bug};
 use crate::lake::Lake;
@@ -165,13 +165,16 @@ impl Batch {
 
         self.group(receiver, flusher).await;
 
-        let _ = receiving.await;
+        let mut ended = vec![receiving.await];
         if let Some(emptying) = emptying {
-            let _ = emptying.await;
+            ended.push(emptying.await);
         }
         ending.abort();
         heartbeat_stop.cancel();
-        let _ = heartbeat.await;
+        ended.push(heartbeat.await);
+        for outcome in ended {
+            pass_on_panic(outcome);
+        }
     }
 
     /// The loop: groups what comes in, lands what is due, until nothing comes any more.
@@ -205,7 +208,7 @@ impl Batch {
                         flushes.land(windows.close_due(Timestamp::now()), &mut running);
                     }
                 }
-                Some(_) = running.join_next() => {}
+                Some(outcome) = running.join_next() => pass_on_panic(outcome),
             }
         }
 
@@ -216,7 +219,11 @@ impl Batch {
         } else {
             flushes.land(rest, &mut running);
         }
-        let landing = async { while running.join_next().await.is_some() {} };
+        let landing = async {
+            while let Some(outcome) = running.join_next().await {
+                pass_on_panic(outcome);
+            }
+        };
         self.health.attended("batch", LANDING_MAX, landing).await;
         self.health.rest("batch");
         metrics::batch_held(0, 0);
@@ -234,25 +241,39 @@ impl Batch {
         let now = Timestamp::now();
         let mut closed = Vec::new();
         let mut letters = Vec::new();
+        let mut alone_count = 0;
         for delivery in deliveries {
             let lease = delivery.lease.clone();
             match read::read(&delivery, self.settings.attempts_max, now) {
                 Verdict::Dead(letter) => letters.push((*letter, lease)),
                 Verdict::Event(event) if delivery.receive_count > self.settings.attempts_alone => {
-                    warn!(
+                    debug!(
                         attempts = delivery.receive_count,
                         "a message came again and again, it travels alone"
                     );
+                    alone_count += 1;
                     let alone = window::alone(&event, lease, self.settings.compression, now);
                     flushes.land(vec![alone], running);
                 }
                 Verdict::Event(event) => closed.extend(windows.push(&event, lease, now)),
             }
         }
+        if alone_count > 0 {
+            warn!(alone_count, "messages came again and again: each travels alone");
+        }
         if !letters.is_empty() {
             flushes.bury(letters, running);
         }
         flushes.land(closed, running);
+    }
+}
+
+/// A part of the mover that died takes the mover along: half a mover would look alive, and land nothing.
+fn pass_on_panic(outcome: Result<(), JoinError>) {
+    if let Err(error) = outcome
+        && error.is_panic()
+    {
+        std::panic::resume_unwind(error.into_panic());
     }
 }
 

@@ -173,6 +173,10 @@ impl Window {
 
     fn due(&self, minute: Timestamp, now: Timestamp, age: Duration) -> Option<FlushReason> {
         let open_for = now.duration_since(self.opened_at);
+        // The clock was set back: by how much, nobody knows, and nothing must wait for it to come round again.
+        if open_for.is_negative() {
+            return Some(FlushReason::Age);
+        }
         if open_for >= jiff::SignedDuration::try_from(age).unwrap_or(jiff::SignedDuration::MAX) {
             return Some(FlushReason::Age);
         }
@@ -282,6 +286,17 @@ mod tests {
         windows.push(&event("2026-07-09T12:00:58Z", "b"), lease("2"), at("2026-07-09T12:00:58Z"));
         assert!(windows.close_due(at("2026-07-09T12:01:00.5Z")).is_empty());
         assert_eq!(windows.close_due(at("2026-07-09T12:01:01Z"))[0].reason, FlushReason::Minute);
+    }
+
+    #[test]
+    fn a_clock_that_is_set_back_delays_nothing() {
+        let mut windows = windows(1_000, 100);
+        windows.push(&event("2026-07-09T12:00:10Z", "a"), lease("1"), at("2026-07-09T12:00:10Z"));
+
+        let closed = windows.close_due(at("2026-07-09T11:00:10Z"));
+
+        assert_eq!(closed.len(), 1);
+        assert!(closed[0].key.contains("hour=12/minute=00"), "its minute is that of its arrival");
     }
 
     #[test]

@@ -65,6 +65,7 @@ pub fn events_key(minute: Timestamp, content_hash: &str, compression: Compressio
 pub fn is_events_key(key: &str) -> bool {
     let name = key.rsplit('/').next().unwrap_or(key);
     key.starts_with(EVENTS)
+        && key.split('/').all(|part| !matches!(part, "" | "." | ".."))
         && compression_of(key).is_some()
         && !name.starts_with('.')
         && !name.starts_with('_')

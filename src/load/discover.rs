@@ -8,7 +8,7 @@
 use std::collections::{BTreeMap, HashSet};
 use std::time::Duration;
 
-use futures_util::stream::{self, StreamExt, TryStreamExt};
+use futures_util::stream::{self, StreamExt};
 use jiff::Timestamp;
 use tracing::warn;
 
@@ -31,6 +31,8 @@ pub struct Found {
     pub key: String,
     /// When its manifest was written, or the object itself when no manifest names it.
     pub landed_at: Timestamp,
+    /// Lines that its manifest counts, if one names it.
+    pub lines: Option<u64>,
 }
 
 /// What has been seen so far.
@@ -78,28 +80,39 @@ impl Discovery {
     }
 }
 
-/// The objects that manifests name, oldest write first.
-pub async fn named_by(lake: &dyn Lake, manifests: &[Object]) -> Result<Vec<Found>, LakeError> {
+/// What some manifests name.
+#[derive(Debug, Default)]
+pub struct Named {
+    /// The objects, oldest write first.
+    pub found: Vec<Found>,
+    /// The manifests that cannot be read now. They hold up nobody else, and are tried again.
+    pub unread: Vec<String>,
+    /// Why the first of those cannot be read.
+    pub fault: Option<LakeError>,
+}
+
+/// The objects that manifests name.
+pub async fn named_by(lake: &dyn Lake, manifests: &[Object]) -> Named {
     let keys: Vec<String> = manifests.iter().map(|object| object.key.clone()).collect();
-    let bodies: Vec<(String, bytes::Bytes)> = stream::iter(keys)
-        .map(|key| async move {
-            match lake.get(&key).await {
-                Ok(body) => Ok(Some((key, body))),
-                Err(LakeError::NotFound(_)) => Ok(None),
-                Err(error) => Err(error),
-            }
-        })
-        .buffered(READS)
-        .try_filter_map(|found| std::future::ready(Ok(found)))
-        .try_collect()
-        .await?;
+    let mut bodies = stream::iter(keys).map(|key| async { (lake.get(&key).await, key) }).buffered(READS);
+    let mut named = Named::default();
     let mut found = BTreeMap::new();
-    for (key, body) in bodies {
+    while let Some((outcome, key)) = bodies.next().await {
+        let body = match outcome {
+            Ok(body) => body,
+            Err(LakeError::NotFound(_)) => continue,
+            Err(error) => {
+                warn!(manifest = %key, %error, "cannot read a manifest now, going on with others");
+                named.unread.push(key);
+                named.fault.get_or_insert(error);
+                continue;
+            }
+        };
         match Manifest::from_json(&body) {
             Ok(manifest) => {
                 for entry in manifest.objects {
                     if layout::is_events_key(&entry.key) {
-                        found.entry(entry.key).or_insert(manifest.written_at);
+                        found.entry(entry.key).or_insert((manifest.written_at, Some(entry.lines)));
                     } else {
                         warn!(manifest = %key, path = %entry.key, "a manifest names what is no object of events");
                     }
@@ -109,9 +122,10 @@ pub async fn named_by(lake: &dyn Lake, manifests: &[Object]) -> Result<Vec<Found
             Err(error) => warn!(manifest = %key, %error, "cannot read a manifest"),
         }
     }
-    let mut found: Vec<Found> = found.into_iter().map(|(key, landed_at)| Found { key, landed_at }).collect();
-    found.sort_by(|a, b| (a.landed_at, &a.key).cmp(&(b.landed_at, &b.key)));
-    Ok(found)
+    named.found =
+        found.into_iter().map(|(key, (landed_at, lines))| Found { key, landed_at, lines }).collect();
+    named.found.sort_by(|a, b| (a.landed_at, &a.key).cmp(&(b.landed_at, &b.key)));
+    named
 }
 
 /// A walk through every object of events there is, by minute of arrival, some thousands at a time.
@@ -138,6 +152,7 @@ impl Listing {
                 |object| Found {
                     key: object.key,
                     landed_at: crate::event::truncate_to_micros(object.modified_at),
+                    lines: None,
                 },
             ));
             if is_over {

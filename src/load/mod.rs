@@ -170,6 +170,7 @@ impl Load {
                 Ok(did_work) => {
                     backoff.reset();
                     self.health.set_ready("warehouse", Ok(()));
+                    self.health.set_ready("lake", Ok(()));
                     metrics::mover_last_success("load", Timestamp::now());
                     if was_listing && listing.is_none() {
                         full_listing_at = started + self.settings.full_listing_every;
@@ -188,7 +189,11 @@ impl Load {
                         LoadError::Warehouse(_) => "warehouse",
                     });
                     // Loading is late, receiving is not: this must not turn webhooks away.
-                    self.health.set_degraded("warehouse", &reason);
+                    let place = match error {
+                        LoadError::Lake(_) => "lake",
+                        LoadError::Warehouse(_) => "warehouse",
+                    };
+                    self.health.set_degraded(place, &reason);
                     // The part that failed is not in the ledger: from the beginning, past what is.
                     listing = listing.map(|_| Listing::default());
                     backoff.next()
@@ -226,27 +231,39 @@ impl Load {
         let mut work = Work::new(&mut ignore);
         // Manifests first: what has just landed must not wait for a long listing.
         let manifests = known.manifests(self.lake.as_ref()).await?;
+        let mut fault = None;
         for some in manifests.chunks(MANIFESTS_MAX) {
-            let found = discover::named_by(self.lake.as_ref(), some).await?;
-            self.load(found, stop, &mut work).await?;
+            let named = discover::named_by(self.lake.as_ref(), some).await;
+            let loaded = self.load(named.found, stop, &mut work).await;
             if stop.is_cancelled() {
-                return Ok(true);
+                return loaded.map(|()| true);
             }
-            known.done(some, Timestamp::now());
+            match (loaded, named.fault) {
+                (Ok(()), None) => known.done(some, Timestamp::now()),
+                // Those behind must not wait for what may never heal.
+                (Err(LoadError::Lake(error)), _) | (Ok(()), Some(error)) => fault = fault.or(Some(error)),
+                (Err(error), _) => return Err(error),
+            }
         }
         let listing_ends = Instant::now() + LISTING_SLICE;
         while let Some(walk) = listing
             && Instant::now() < listing_ends
         {
             match walk.next(self.lake.as_ref()).await? {
-                Some(found) => self.load(found, stop, &mut work).await?,
+                Some(found) => match self.load(found, stop, &mut work).await {
+                    Err(LoadError::Lake(error)) => fault = fault.or(Some(error)),
+                    outcome => outcome?,
+                },
                 None => *listing = None,
             }
             if stop.is_cancelled() {
                 return Ok(true);
             }
         }
-        Ok(work.summary.files > 0)
+        match fault {
+            None => Ok(work.summary.files > 0),
+            Some(error) => Err(LoadError::Lake(error)),
+        }
     }
 
     /// Keeps loading to its share of the time, so that others can open the warehouse in between.
@@ -305,13 +322,19 @@ impl Load {
         let mut reads = std::pin::pin!(reads.buffered(self.settings.readers));
         let mut set = Vec::new();
         let mut bytes_in_set = 0;
+        let mut fault = None;
         while let Some(outcome) = reads.next().await {
-            match outcome? {
-                Some(file) => {
+            match outcome {
+                Ok(Some(file)) => {
                     bytes_in_set += file.bytes_unpacked;
                     set.push(file);
                 }
-                None => work.summary.files_missing += 1,
+                Ok(None) => work.summary.files_missing += 1,
+                // The others must not wait for one that may never heal: it stays out of the ledger, and is tried again.
+                Err(error) => {
+                    metrics::load_failure("unreadable");
+                    fault = fault.or(Some(error));
+                }
             }
             if bytes_in_set >= self.settings.bytes_max || set.len() >= self.settings.files_max {
                 bytes_in_set = 0;
@@ -327,7 +350,7 @@ impl Load {
             self.commit(set, &mut work.summary).await?;
         }
         work.tell();
-        Ok(())
+        fault.map_or(Ok(()), Err)
     }
 
     /// Reads one object; `None` when it is not there: one that is gone for good must not hold up all others.
@@ -343,12 +366,24 @@ impl Load {
             Err(error @ LakeError::TooLarge { .. }) => {
                 return Ok(Some(read::too_large(&object.key, object.landed_at, &error)));
             }
-            Err(error) => return Err(error.into()),
+            Err(error) => {
+                warn!(path = %object.key, %error, "cannot read an object now, going on with others");
+                return Err(error.into());
+            }
         };
+        let (key, expected) = (object.key.clone(), object.lines);
         let file = tokio::task::spawn_blocking(move || read::read(&object.key, object.landed_at, &body))
             .await
             .map_err(|_| LakeError::Unavailable("reading an object was interrupted".into()))?;
-        Ok(Some(file))
+        match expected {
+            // Cut at the end of a line it would look whole.
+            Some(expected) if file.rows.is_readable && file.rows.lines < expected => {
+                let text = format!("{key} has {} lines, its manifest says {expected}", file.rows.lines);
+                warn!(path = %key, "{text}");
+                Err(LakeError::Unavailable(text).into())
+            }
+            _ => Ok(Some(file)),
+        }
     }
 
     async fn commit(&self, files: Vec<ReadFile>, summary: &mut Summary) -> Result<(), LoadError> {

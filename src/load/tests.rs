@@ -20,7 +20,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 struct Bench {
     lake: Arc<dyn Lake>,
     warehouse: Arc<dyn Warehouse>,
-    _dir: TempDir,
+    dir: TempDir,
 }
 
 impl Bench {
@@ -32,7 +32,7 @@ impl Bench {
         Bench {
             lake: Arc::new(DiskLake::open(&dir.path().join("lake")).expect("a lake")),
             warehouse: Arc::new(warehouse),
-            _dir: dir,
+            dir,
         }
     }
 
@@ -47,11 +47,16 @@ impl Bench {
     }
 
     async fn manifest(&self, keys: &[&str], written_at: Timestamp) {
-        let objects = keys
+        let objects: Vec<(&str, u64)> = keys.iter().map(|key| (*key, 1)).collect();
+        self.manifest_of(&objects, written_at).await;
+    }
+
+    async fn manifest_of(&self, objects: &[(&str, u64)], written_at: Timestamp) {
+        let objects = objects
             .iter()
-            .map(|key| ManifestObject {
+            .map(|(key, lines)| ManifestObject {
                 key: (*key).to_owned(),
-                lines: 1,
+                lines: *lines,
                 bytes: 1,
                 keys_hash: KeysHash::default().finish(),
             })
@@ -132,6 +137,46 @@ async fn what_cannot_be_read_holds_up_nothing_else() {
     bench.manifest(&[&good, gone], now - SignedDuration::from_secs(3)).await;
 
     bench.holds(&["good"]).await;
+    stop.cancel();
+    running.await.expect("the mover ends");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_object_that_cannot_be_read_now_holds_up_no_other_and_is_tried_again() {
+    let bench = Bench::new().await;
+    let (stop, running) = bench.run();
+    let now = Timestamp::now();
+    // A folder of that name: reading it fails as a bad sector or a missing permission would.
+    let unreadable = "events/dt=2026-07-09/hour=12/minute=01/unreadable.jsonl";
+    let folder = bench.dir.path().join("lake").join(unreadable);
+    std::fs::create_dir_all(&folder).expect("a folder");
+    let beside = bench.object("beside", "2026-07-09T12:00:00Z").await;
+    bench.manifest(&[unreadable, "events/../x.jsonl", &beside], now - SignedDuration::from_secs(5)).await;
+    let behind = bench.object("behind", "2026-07-09T12:02:00Z").await;
+    bench.manifest(&[&behind], now - SignedDuration::from_secs(3)).await;
+
+    bench.holds(&["behind", "beside"]).await;
+
+    std::fs::remove_dir(&folder).expect("the folder");
+    let healed = bench.object("healed", "2026-07-09T12:03:00Z").await;
+    std::fs::rename(bench.dir.path().join("lake").join(healed), &folder).expect("rename");
+    bench.holds(&["behind", "beside", "healed"]).await;
+    stop.cancel();
+    running.await.expect("the mover ends");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_object_with_fewer_lines_than_its_manifest_says_is_not_loaded() {
+    let bench = Bench::new().await;
+    let (stop, running) = bench.run();
+    let now = Timestamp::now();
+    let whole = bench.object("whole", "2026-07-09T12:00:00Z").await;
+    // Without compression nothing else tells that the second line is missing.
+    let cut = bench.object("cut", "2026-07-09T12:01:00Z").await;
+    bench.manifest_of(&[(&cut, 2)], now - SignedDuration::from_secs(5)).await;
+    bench.manifest(&[&whole], now - SignedDuration::from_secs(3)).await;
+
+    bench.holds(&["whole"]).await;
     stop.cancel();
     running.await.expect("the mover ends");
 }

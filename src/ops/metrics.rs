@@ -143,7 +143,7 @@ const TO_FACT: Metric =
 const LOAD_FAILED: Metric = counts(
     "waybill_load_failures_total",
     &["kind"],
-    "Failed loads by whose fault it was, lake or warehouse; and objects that are missing",
+    "Failed loads by whose fault it was, lake or warehouse; and objects that are missing or unreadable",
 );
 
 /// Every metric there is.

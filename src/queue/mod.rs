@@ -23,7 +23,7 @@ use jiff::Timestamp;
 #[must_use]
 pub struct Enqueued(pub(in crate::queue) ());
 
-#[cfg(feature = "failpoints")]
+#[cfg(any(test, feature = "failpoints"))]
 impl Enqueued {
     /// A lie, for the mistakes that tests ask for.
     pub(crate) fn forged() -> Self {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use axum::body::{Body, HttpBody};
+use axum::body::Body;
 use bytes::{Bytes, BytesMut};
 use http_body_util::BodyExt;
 
@@ -57,8 +57,8 @@ async fn collect(
             continue;
         }
         if joined.is_empty() {
-            let rest = usize::try_from(body.size_hint().lower()).unwrap_or(0);
-            joined.reserve((read + piece.len() + rest).min(bytes_max));
+            // Only what has come and was granted: what is announced may never come.
+            joined.reserve(read + piece.len());
             joined.extend_from_slice(&only);
             only = Bytes::new();
         }

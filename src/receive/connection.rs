@@ -32,6 +32,8 @@ const LINGER: Linger = Linger { time: Duration::from_secs(2), bytes: 1024 * 1024
 /// What a connection is doing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Phase {
+    /// Nothing came yet.
+    New = 3,
     /// Between requests.
     Silent = 0,
     /// A head has begun.
@@ -48,6 +50,8 @@ pub(super) struct Activity {
     state: AtomicU64,
     leaves_unread: AtomicBool,
     has_ended: AtomicBool,
+    /// A request came on it: it may be silent for as long as load balancers keep theirs.
+    is_known: AtomicBool,
 }
 
 impl Activity {
@@ -57,6 +61,7 @@ impl Activity {
             state: AtomicU64::new(Phase::Silent as u64),
             leaves_unread: AtomicBool::new(false),
             has_ended: AtomicBool::new(false),
+            is_known: AtomicBool::new(false),
         }
     }
 
@@ -64,6 +69,7 @@ impl Activity {
     pub(super) fn phase(&self) -> (Phase, Instant) {
         let state = self.state.load(Ordering::Relaxed);
         let phase = match state & 3 {
+            0 if !self.is_known.load(Ordering::Relaxed) => Phase::New,
             0 => Phase::Silent,
             1 => Phase::Head,
             _ => Phase::Work,
@@ -78,6 +84,7 @@ impl Activity {
 
     /// The service got a request.
     pub(super) fn request_begins(&self) {
+        self.is_known.store(true, Ordering::Relaxed);
         self.leaves_unread.store(false, Ordering::Relaxed);
         self.enter(Phase::Work);
     }
@@ -89,7 +96,7 @@ impl Activity {
     }
 
     fn bytes_arrived(&self) {
-        if self.phase().0 == Phase::Silent {
+        if matches!(self.phase().0, Phase::New | Phase::Silent) {
             self.enter(Phase::Head);
         }
     }
@@ -132,6 +139,8 @@ impl Deadlines {
         closing_at: Option<Instant>,
     ) -> Verdict {
         let (limit, verdict) = match phase {
+            // Whoever connects has something to say.
+            Phase::New => (self.head.min(self.silence), Verdict::Silent),
             Phase::Silent => (self.silence, Verdict::Silent),
             Phase::Head => (self.head, Verdict::HeadTooSlow),
             // Its steps have deadlines of their own.
@@ -295,6 +304,16 @@ mod tests {
     }
 
     #[test]
+    fn who_never_said_anything_has_the_time_of_a_head() {
+        let opened = Instant::now();
+        let judge = |phase, seconds| DEADLINES.judge((phase, opened), after(opened, seconds), None);
+        let head = DEADLINES.head.as_secs();
+
+        assert_eq!(judge(Phase::New, head), Verdict::Silent);
+        assert!(matches!(judge(Phase::Silent, head), Verdict::Wait(_)));
+    }
+
+    #[test]
     fn closing_shortens_what_has_not_begun_to_work() {
         let opened = Instant::now();
         let closing_at = Some(after(opened, 3));
@@ -310,7 +329,7 @@ mod tests {
     #[test]
     fn phases_follow_bytes_and_requests() {
         let activity = Activity::new(Instant::now());
-        assert_eq!(activity.phase().0, Phase::Silent);
+        assert_eq!(activity.phase().0, Phase::New);
 
         activity.bytes_arrived();
         assert_eq!(activity.phase().0, Phase::Head);

@@ -25,17 +25,29 @@ pub(super) fn open_files_max() -> Option<u64> {
 ///
 /// Bytes are taken as they arrive, and a request's place once its body is there: what was only announced, by somebody
 /// who has proven nothing yet, must not keep others out.
+///
+/// A share of the bytes is for small bodies alone, as nearly all of AfterShip's are: a few large ones that trickle in
+/// must not keep everybody out.
 #[derive(Debug)]
 pub(super) struct Places {
     requests: Arc<Semaphore>,
     requests_max: usize,
-    bytes: Arc<Semaphore>,
-    bytes_max: usize,
+    large: Arc<Semaphore>,
+    large_max: usize,
+    small: Arc<Semaphore>,
+    small_max: usize,
 }
+
+/// Larger bodies take from the room for large ones. A parcel with 100 scans is about 64 kB.
+const SMALL_BYTES_MAX: usize = 128 * 1024;
+
+/// The part of all room that is for small bodies alone.
+const SMALL_SHARE: usize = 4;
 
 /// Room for the bytes of one body; given back when dropped.
 #[derive(Debug, Default)]
 pub(super) struct Room {
+    is_large: bool,
     bytes: Option<OwnedSemaphorePermit>,
 }
 
@@ -50,24 +62,37 @@ impl Places {
     pub(super) fn new(requests_max: usize, bytes_max: usize) -> Self {
         let requests_max = requests_max.min(Semaphore::MAX_PERMITS);
         let bytes_max = bytes_max.min(Semaphore::MAX_PERMITS);
+        let small_max = bytes_max / SMALL_SHARE;
+        let large_max = bytes_max - small_max;
         Places {
             requests: Arc::new(Semaphore::new(requests_max)),
             requests_max,
-            bytes: Arc::new(Semaphore::new(bytes_max)),
-            bytes_max,
+            large: Arc::new(Semaphore::new(large_max)),
+            large_max,
+            small: Arc::new(Semaphore::new(small_max)),
+            small_max,
         }
     }
 
-    /// Is it worth reading a body of so many bytes?
-    pub(super) fn may_have_room(&self, body_bytes: usize) -> bool {
-        self.requests.available_permits() > 0 && self.bytes.available_permits() >= body_bytes
+    /// Room for a body that announces so many bytes, `None` when it does not tell; `None` back when it is not worth
+    /// reading.
+    pub(super) fn room_for(&self, declared: Option<usize>) -> Option<Room> {
+        let is_large = declared.is_none_or(|bytes| bytes > SMALL_BYTES_MAX);
+        let bytes = declared.unwrap_or(0);
+        let has_room =
+            self.requests.available_permits() > 0 && self.purse(is_large).available_permits() >= bytes;
+        has_room.then(|| Room { is_large, bytes: None })
+    }
+
+    fn purse(&self, is_large: bool) -> &Arc<Semaphore> {
+        if is_large { &self.large } else { &self.small }
     }
 
     /// Makes room for so many bytes more; false when there is none.
     pub(super) fn grow(&self, room: &mut Room, bytes: usize) -> bool {
         let taken = u32::try_from(bytes)
             .ok()
-            .and_then(|bytes| Arc::clone(&self.bytes).try_acquire_many_owned(bytes).ok());
+            .and_then(|bytes| Arc::clone(self.purse(room.is_large)).try_acquire_many_owned(bytes).ok());
         match (taken, &mut room.bytes) {
             (None, _) => false,
             (Some(more), Some(held)) => {
@@ -90,7 +115,7 @@ impl Places {
     pub(super) fn taken(&self) -> (usize, usize) {
         (
             self.requests_max - self.requests.available_permits(),
-            self.bytes_max - self.bytes.available_permits(),
+            self.large_max + self.small_max - self.large.available_permits() - self.small.available_permits(),
         )
     }
 }
@@ -109,7 +134,7 @@ mod tests {
     }
 
     fn room(places: &Places, bytes: usize) -> Option<Room> {
-        let mut room = Room::default();
+        let mut room = places.room_for(Some(bytes))?;
         places.grow(&mut room, bytes).then_some(room)
     }
 
@@ -120,10 +145,10 @@ mod tests {
         let second = places.take(Room::default()).expect("a place");
 
         assert!(places.take(Room::default()).is_none());
-        assert!(!places.may_have_room(0));
+        assert!(places.room_for(Some(0)).is_none());
         assert_eq!(places.taken(), (2, 0));
         drop(first);
-        assert!(places.may_have_room(0));
+        assert!(places.room_for(Some(0)).is_some());
         assert!(places.take(Room::default()).is_some());
         drop(second);
         assert_eq!(places.taken(), (0, 0));
@@ -131,17 +156,33 @@ mod tests {
 
     #[test]
     fn bytes_are_counted_as_they_come_and_given_back_with_the_place() {
-        let places = Places::new(10, 100);
-        let mut large = room(&places, 50).expect("room");
-        assert!(places.grow(&mut large, 30));
+        let places = Places::new(10, 400);
+        let mut small = room(&places, 50).expect("room");
+        assert!(places.grow(&mut small, 30));
 
         assert!(room(&places, 21).is_none());
-        assert!(!places.grow(&mut large, 21));
-        assert!(!places.may_have_room(21) && places.may_have_room(20));
-        let place = places.take(large).expect("a place");
+        assert!(!places.grow(&mut small, 21));
+        assert!(places.room_for(Some(21)).is_none() && places.room_for(Some(20)).is_some());
+        let place = places.take(small).expect("a place");
         assert_eq!(places.taken(), (1, 80));
         drop(place);
         assert_eq!(places.taken(), (0, 0));
         assert!(room(&places, usize::MAX).is_none());
+    }
+
+    #[test]
+    fn large_bodies_leave_room_for_small_ones() {
+        let places = Places::new(1_000, 4 * 1024 * 1024);
+        let mut large = Vec::new();
+        while let Some(room) = room(&places, 512 * 1024) {
+            large.push(room);
+        }
+        assert_eq!(large.len(), 6);
+
+        assert!(
+            places.room_for(None).is_some_and(|mut room| !places.grow(&mut room, 1)),
+            "of unknown length"
+        );
+        assert!(room(&places, 100 * 1024).is_some());
     }
 }

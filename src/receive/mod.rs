@@ -17,11 +17,12 @@ mod server;
 mod webhook;
 mod wrap;
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use tokio::net::TcpListener;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -72,6 +73,9 @@ pub struct ReceiveSettings {
     pub finish_max: Duration,
     /// How often a queue that failed is tried.
     pub probe_every: Duration,
+    /// How long the queue must have failed, without one success, before we are not ready: some failures among many
+    /// successes must not take every receiver out of service.
+    pub unready_after: Duration,
 }
 
 impl Default for ReceiveSettings {
@@ -91,6 +95,7 @@ impl Default for ReceiveSettings {
             drain_delay: Duration::from_secs(3),
             finish_max: Duration::from_secs(8),
             probe_every: Duration::from_secs(2),
+            unready_after: Duration::from_secs(10),
         }
     }
 }
@@ -121,6 +126,8 @@ struct Shared {
     health: Health,
     received: Arc<Received>,
     places: Places,
+    /// Since when the queue has taken nothing, if it fails.
+    failing: Mutex<Option<Instant>>,
     /// Sends to the queue whose clients went away.
     sending: TaskTracker,
     /// The listener is closed: no new requests on old connections either.
@@ -145,6 +152,7 @@ impl Receive {
                 health,
                 received,
                 places,
+                failing: Mutex::default(),
                 sending: TaskTracker::new(),
                 closing: CancellationToken::new(),
             }),

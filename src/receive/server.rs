@@ -38,7 +38,7 @@ use super::{MOVER, PATH, QUEUE, Shared, webhook};
 const TICK: Duration = Duration::from_secs(1);
 
 /// Most bytes read from, or buffered for, one connection at a time.
-const BUFFER_BYTES_MAX: usize = 64 * 1024;
+const BUFFER_BYTES_MAX: usize = 32 * 1024;
 
 /// Connections that are told "full" and read to their end at once, and how far each.
 const TURNED_AWAY_MAX: usize = 64;

@@ -27,12 +27,15 @@ enum Fault {
     Hangs,
     TooLarge,
     Panics,
+    /// Takes each second one.
+    Wavers,
 }
 
 /// A queue that takes nothing.
 #[derive(Debug, Default)]
 struct Away {
     is_back: AtomicBool,
+    sends: AtomicU64,
     fault: Mutex<Fault>,
 }
 
@@ -46,7 +49,12 @@ impl Queue for Away {
             Fault::TooLarge => {
                 messages.iter().map(|text| Err(SendError::TooLarge { bytes: text.len(), limit: 1 })).collect()
             }
-            Fault::Away => messages.iter().map(|_| Err(SendError::Unavailable("away".to_owned()))).collect(),
+            Fault::Wavers if self.sends.fetch_add(1, Ordering::Relaxed).is_multiple_of(2) => {
+                messages.iter().map(|_| Ok(Enqueued::forged())).collect()
+            }
+            Fault::Wavers | Fault::Away => {
+                messages.iter().map(|_| Err(SendError::Unavailable("away".to_owned()))).collect()
+            }
         }
     }
 
@@ -128,6 +136,7 @@ fn settings() -> ReceiveSettings {
     ReceiveSettings {
         drain_delay: Duration::ZERO,
         probe_every: Duration::from_millis(5),
+        unready_after: Duration::ZERO,
         ..ReceiveSettings::default()
     }
 }
@@ -178,10 +187,13 @@ const ELSEWHERE: &str = "GET /elsewhere HTTP/1.1\r\nHost: test\r\n\r\n";
 async fn a_head_that_trickles_ends_while_a_silent_connection_stays() {
     let server =
         Server::start(ReceiveSettings { header_deadline: Duration::from_millis(100), ..settings() }).await;
+    let mut fresh = server.connect().await;
     let mut silent = server.connect().await;
     let mut used = server.connect().await;
-    send(&mut used, ELSEWHERE).await;
-    answer(&mut used).await;
+    for known in [&mut silent, &mut used] {
+        send(known, ELSEWHERE).await;
+        answer(known).await;
+    }
     let mut trickling = server.connect().await;
     send(&mut trickling, "POST /webhooks/aftership HTTP/1.1\r\nHo").await;
     send(&mut used, "GET /else").await;
@@ -192,6 +204,8 @@ async fn a_head_that_trickles_ends_while_a_silent_connection_stays() {
         assert!(body.contains("head_timeout"), "{body}");
         ends(stream).await;
     }
+    // Who never said anything has no longer.
+    ends(&mut fresh).await;
     send(&mut silent, ELSEWHERE).await;
     assert!(answer(&mut silent).await.0.starts_with("http/1.1 404"));
 }
@@ -229,6 +243,33 @@ async fn a_refused_body_is_never_asked_for() {
         let (head, body) = answer(&mut stream).await;
         assert!(head.starts_with(status) && head.contains("connection: close"), "{head}");
         assert!(body.contains(code), "{body}");
+    }
+}
+
+#[tokio::test]
+async fn failures_among_successes_cost_no_readiness() {
+    let patient = ReceiveSettings { unready_after: Duration::from_millis(200), ..settings() };
+    let server = Server::start(patient).await;
+    server.does(Fault::Wavers);
+    let mut stream = server.connect().await;
+    let began = std::time::Instant::now();
+    let (mut taken, mut failed) = (0, 0);
+    // Long after one that had failed alone would have cost it.
+    while began.elapsed() < Duration::from_millis(600) || failed < 3 {
+        send(&mut stream, head(&signature(b"{}"), 2) + "{}").await;
+        match answer(&mut stream).await.0.starts_with("http/1.1 200") {
+            true => taken += 1,
+            false => failed += 1,
+        }
+        assert!(server.health.is_ready(QUEUE), "after {taken} taken and {failed} failed");
+    }
+    assert!(taken > 2);
+
+    server.does(Fault::Away);
+    while server.health.is_ready(QUEUE) {
+        assert!(began.elapsed() < PATIENCE, "it fails for long");
+        send(&mut stream, head(&signature(b"{}"), 2) + "{}").await;
+        answer(&mut stream).await;
     }
 }
 
@@ -324,7 +365,7 @@ async fn a_request_too_many_is_told_so() {
 
 #[tokio::test]
 async fn bodies_that_never_come_keep_nobody_out() {
-    let room = ReceiveSettings { requests_max: 2, body_bytes_in_flight_max: 1_048_576, ..settings() };
+    let room = ReceiveSettings { requests_max: 2, body_bytes_in_flight_max: 2 * 1_048_576, ..settings() };
     let server = Server::start(room).await;
     let mut announced = Vec::new();
     for _ in 0..20 {

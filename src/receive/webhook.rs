@@ -1,7 +1,7 @@
 //! One request, step by step.
 
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, MutexGuard, PoisonError};
 
 use axum::body::{Body, HttpBody};
 use axum::extract::{Request, State};
@@ -20,7 +20,7 @@ use crate::queue::{Enqueued, SendError};
 use super::answer::{self, Refusal};
 use super::body::{self, BodyError};
 use super::finishing::Finishing;
-use super::limits::{Place, Room};
+use super::limits::Place;
 use super::wrap::wrap;
 use super::{QUEUE, Shared};
 
@@ -86,11 +86,8 @@ async fn take(shared: &Arc<Shared>, request: Request) -> Result<Enqueued, Refusa
     if shared.closing.is_cancelled() {
         return Err(Refusal::Draining);
     }
-    if !shared.places.may_have_room(declared.unwrap_or(0)) {
-        return Err(Refusal::Full);
-    }
+    let mut room = shared.places.room_for(declared).ok_or(Refusal::Full)?;
     // Until here nothing of the body was asked for, so a client that waits for `100 Continue` has sent none of it.
-    let mut room = Room::default();
     let grow = |bytes| shared.places.grow(&mut room, bytes);
     let body =
         body::read(body, settings.body_bytes_max, settings.body_deadline, grow).await.map_err(|error| {
@@ -165,6 +162,7 @@ async fn enqueue(shared: &Arc<Shared>, message: String, place: Place) -> Result<
         let fate = sender.queue.send(vec![message]).await.pop();
         if matches!(fate, Some(Ok(_))) {
             sender.received.accepted.fetch_add(1, Ordering::Relaxed);
+            sender.queue_took_one();
         }
         // The message took its room until now, whether or not its request still waits.
         drop(place);
@@ -180,8 +178,30 @@ async fn enqueue(shared: &Arc<Shared>, message: String, place: Place) -> Result<
         Ok(None) => "the send ended without an answer".to_owned(),
         Err(_) => "no answer in time".to_owned(),
     };
-    shared.health.set_ready(QUEUE, Err(failure));
+    if shared.queue_failed_long_enough(Instant::now()) {
+        shared.health.set_ready(QUEUE, Err(failure));
+    } else {
+        shared.health.set_degraded(QUEUE, &failure);
+    }
     Err(Refusal::QueueUnavailable)
+}
+
+impl Shared {
+    fn failing(&self) -> MutexGuard<'_, Option<Instant>> {
+        self.failing.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn queue_took_one(&self) {
+        if self.failing().take().is_some() {
+            self.health.set_ready(QUEUE, Ok(()));
+        }
+    }
+
+    /// Notes a failure; says whether there was no success for so long that we should get no more work.
+    fn queue_failed_long_enough(&self, now: Instant) -> bool {
+        let since = *self.failing().get_or_insert(now);
+        now.saturating_duration_since(since) >= self.settings.unready_after
+    }
 }
 
 #[cfg(test)]

@@ -123,6 +123,9 @@ pub(super) fn values(given: &Given<'_>, faults: &mut Vec<String>) -> BTreeMap<&'
     let mut values = BTreeMap::new();
     for setting in TABLE {
         let env = setting.env();
+        if setting.is_secret && (given.env)(&env).is_some() && (given.env)(&format!("{env}_FILE")).is_some() {
+            faults.push(format!("{env} and {env}_FILE are both set: take one of them away"));
+        }
         let from_flag =
             given.flags.get(setting.name).map(|text| (text.clone(), format!("--{}", setting.flag())));
         let from_env = (given.env)(&env).map(|text| (text, env.clone()));

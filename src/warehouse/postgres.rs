@@ -32,6 +32,10 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// A statement of a load may take this long; a query of people too.
 const STATEMENT_TIMEOUT: &str = "10min";
 
+/// How soon the server notices that we are gone, and lets go of our lock: by itself it takes two hours.
+const GONE: &str = "-c tcp_keepalives_idle=30 -c tcp_keepalives_interval=10 -c tcp_keepalives_count=3 \
+     -c tcp_user_timeout=60000 -c idle_in_transaction_session_timeout=60000";
+
 /// The warehouse in a PostgreSQL database.
 pub struct PostgresWarehouse {
     config: Config,
@@ -59,7 +63,7 @@ impl PostgresWarehouse {
             .tcp_user_timeout(Duration::from_secs(60))
             .application_name("waybill")
             .options(format!(
-                "-c timezone=UTC -c statement_timeout={STATEMENT_TIMEOUT} -c client_min_messages=warning"
+                "-c timezone=UTC -c statement_timeout={STATEMENT_TIMEOUT} -c client_min_messages=warning {GONE}"
             ));
         Ok(PostgresWarehouse { config, tls, writer: Mutex::default(), reader: Mutex::default() })
     }

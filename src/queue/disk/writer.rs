@@ -133,6 +133,18 @@ impl Poison {
     }
 }
 
+/// A writer that died must not look like a queue that is only slow.
+struct OnPanic(Arc<Poison>);
+
+impl Drop for OnPanic {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            let _ = self.0.reason.set("the queue's writer died".to_owned());
+            self.0.told.cancel();
+        }
+    }
+}
+
 /// Works until every sender of jobs is gone and every job is settled.
 pub(super) fn run(
     mut store: Store,
@@ -140,6 +152,7 @@ pub(super) fn run(
     arrivals: Arc<Notify>,
     poison: Arc<Poison>,
 ) {
+    let _on_panic = OnPanic(Arc::clone(&poison));
     let mut is_busy = false;
     while let Some(first) = jobs.blocking_recv() {
         if is_busy {

@@ -53,7 +53,7 @@ fn read(connection: &Connection, sql: &str) -> Result<Answer, WarehouseError> {
                 }
             })
             .collect();
-        format!("select {} from ({sql}) as asked", list.join(", "))
+        format!("select {} from ({sql}\n) as asked", list.join(", "))
     };
     let mut statement = connection.prepare(&sql).map_err(|error| said(&error))?;
     let mut rows = statement.query([]).map_err(|error| said(&error))?;
@@ -134,7 +134,7 @@ fn cell(value: ValueRef<'_>, is_instant: bool) -> Cell {
 fn day(days: i32) -> Cell {
     let epoch = jiff::civil::date(1970, 1, 1);
     epoch
-        .checked_add(jiff::Span::new().days(days))
+        .checked_add(jiff::SignedDuration::from_hours(i64::from(days) * 24))
         .map_or_else(|_| Cell::Text(format!("{days} days from 1970-01-01")), Cell::Day)
 }
 

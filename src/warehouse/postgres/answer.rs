@@ -37,7 +37,7 @@ pub(super) async fn query(client: &mut Client, sql: &str) -> Result<Answer, Ware
                 },
             )
             .collect();
-        let wrapped = format!("select {} from ({sql}) as asked ({})", list.join(", "), names.join(", "));
+        let wrapped = format!("select {} from ({sql}\n) as asked ({})", list.join(", "), names.join(", "));
         let numeric: Vec<bool> =
             asked.columns().iter().map(|column| *column.type_() == Type::NUMERIC).collect();
         return read(&transaction, &wrapped, columns, &numeric).await;
@@ -123,7 +123,7 @@ impl<'a> FromSql<'a> for AnyCell {
 fn day(days: i32) -> Cell {
     let epoch: Date = jiff::civil::date(2000, 1, 1);
     epoch
-        .checked_add(jiff::Span::new().days(days))
+        .checked_add(jiff::SignedDuration::from_hours(i64::from(days) * 24))
         .map_or_else(|_| Cell::Text(format!("{days} days from 2000-01-01")), Cell::Day)
 }
 
