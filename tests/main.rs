@@ -16,6 +16,7 @@ mod support;
 mod contracts {
     pub mod damage;
     pub mod lake;
+    pub mod loads;
     pub mod queue;
     pub mod spool;
     pub mod warehouse;
@@ -32,6 +33,7 @@ mod journeys {
     pub mod order;
     pub mod outage;
     pub mod redrive;
+    pub mod secrets;
     pub mod seeded;
     pub mod shutdown;
     pub mod split;

@@ -299,3 +299,5 @@ fn decode(name: &str, value: &[u8]) -> Option<[u8; 32]> {
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod timing;

@@ -9,6 +9,7 @@ mod movers;
 mod places;
 mod query;
 mod running;
+mod secrets;
 #[cfg(feature = "failpoints")]
 mod seeded;
 mod served;
@@ -137,6 +138,7 @@ async fn migrate(sources: &Sources) -> anyhow::Result<Exit> {
 }
 
 /// Where settings come from.
+#[derive(Clone)]
 pub(crate) struct Sources {
     config: Option<std::path::PathBuf>,
     flags: BTreeMap<String, String>,
@@ -177,9 +179,22 @@ impl Sources {
         self.flags.contains_key(name) || std::env::var_os(env).is_some() || in_file
     }
 
+    /// The files that may hold webhook secrets.
+    pub(crate) fn secret_files(&self) -> Vec<std::path::PathBuf> {
+        let named = std::env::var_os("WAYBILL_WEBHOOK_SECRETS_FILE").map(Into::into);
+        named.into_iter().chain([self.path()]).collect()
+    }
+
+    fn path(&self) -> std::path::PathBuf {
+        self.named().unwrap_or_else(|| "waybill.toml".into())
+    }
+
+    fn named(&self) -> Option<std::path::PathBuf> {
+        self.config.clone().or_else(|| std::env::var_os("WAYBILL_CONFIG").map(Into::into))
+    }
+
     fn file(&self) -> anyhow::Result<Option<(String, String)>> {
-        let named = self.config.clone().or_else(|| std::env::var_os("WAYBILL_CONFIG").map(Into::into));
-        let path = named.clone().unwrap_or_else(|| "waybill.toml".into());
+        let (named, path) = (self.named(), self.path());
         match std::fs::read_to_string(&path) {
             Ok(text) => Ok(Some((path.display().to_string(), text))),
             Err(error) if named.is_none() && error.kind() == std::io::ErrorKind::NotFound => Ok(None),

@@ -14,14 +14,14 @@ use crate::cli;
 use crate::lake::Lake;
 use crate::load::{Load, LoadSettings, Loaded};
 use crate::queue::Queue;
-use crate::receive::{Receive, ReceiveSettings, Received};
+use crate::receive::{CurrentVerifier, Receive, ReceiveSettings, Received};
 use crate::settings::{Need, Settings};
 use crate::warehouse::Warehouse;
 
 use super::places::{self, Queues};
 use super::running::{DRAIN_MAX, Running, bind_all, bind_ops, watch_queues};
 use super::status::progress_bar;
-use super::{Exit, Sources, strictly};
+use super::{Exit, Sources, secrets, strictly};
 
 /// How long requests under way get to finish when receiving is all a process does: the time for a slow body and for
 /// the queue, within the 25 s of a drain.
@@ -31,11 +31,12 @@ pub(super) const FINISH_WITH_OTHERS: Duration = Duration::from_secs(8);
 
 pub(super) async fn receive(sources: &Sources, ports: &cli::Ports) -> anyhow::Result<Exit> {
     let settings = sources.gather(&[Need::Receiving, Need::Queue])?;
-    let verifier = verifier(&settings);
+    let verifier = CurrentVerifier::new(verifier(&settings));
     let queues = places::queue(&settings).await?;
     let running = Running::new(settings);
     running.end_with(queues.disk.as_ref());
     let (listener, _, _) = bind_all(&running, ports, None, false).await?;
+    secrets::watch(&running, sources.clone(), verifier.clone());
     let received = Arc::new(Received::default());
     let receiving = start_receive(&running, verifier, &queues.main, listener, &received, FINISH_ALONE);
     let receiving = running.watch_over("receive", receiving);
@@ -169,7 +170,7 @@ pub(super) fn verifier(settings: &Settings) -> Verifier {
 
 pub(super) fn start_receive(
     running: &Running,
-    verifier: Verifier,
+    verifier: CurrentVerifier,
     queue: &Arc<dyn Queue>,
     listener: TcpListener,
     received: &Arc<Received>,

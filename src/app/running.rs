@@ -10,6 +10,7 @@ use tokio::task::JoinHandle;
 use tracing::{error, warn};
 
 use crate::cli;
+use crate::ops::clock;
 use crate::ops::health::{self, Health};
 use crate::ops::metrics;
 use crate::ops::shutdown::Shutdown;
@@ -51,6 +52,7 @@ impl Running {
             metrics,
             failure: Arc::default(),
         };
+        clock::watch(running.health.clone());
         let (health, draining) = (running.health.clone(), running.shutdown.draining_token());
         tokio::spawn(async move {
             draining.cancelled().await;

@@ -14,7 +14,7 @@ use crate::batch::Landed;
 use crate::cli;
 use crate::lake::Lake;
 use crate::load::Loaded;
-use crate::receive::Received;
+use crate::receive::{CurrentVerifier, Received};
 use crate::settings::{LakeAddress, Need, Purpose, Settings, WarehouseAddress};
 use crate::warehouse::Warehouse;
 
@@ -22,7 +22,7 @@ use super::movers::{FINISH_WITH_OTHERS, batch_mover, load_mover, start_receive, 
 use super::places::{self, Queues};
 use super::running::{DRAIN_MAX, Running, bind_all, watch_queues};
 use super::status::{Counts, FolderLock, StatusLine};
-use super::{Exit, Sources, demo};
+use super::{Exit, Sources, demo, secrets};
 
 pub(super) async fn up(sources: &Sources, arguments: &cli::Up) -> anyhow::Result<Exit> {
     let data = arguments.data.clone().unwrap_or_else(|| {
@@ -38,7 +38,7 @@ pub(super) async fn up(sources: &Sources, arguments: &cli::Up) -> anyhow::Result
         demo::adapt(&mut settings, sources, &data)?;
     }
     let _folder = FolderLock::take(&data)?;
-    let verifier = verifier(&settings);
+    let verifier = CurrentVerifier::new(verifier(&settings));
     let places = Places::open(&settings).await?;
     places::prepare(&settings, places.warehouse.as_ref()).await?;
 
@@ -58,6 +58,9 @@ pub(super) async fn up(sources: &Sources, arguments: &cli::Up) -> anyhow::Result
     let batch_stop = CancellationToken::new();
     let load_stop = CancellationToken::new();
 
+    if !arguments.demo {
+        secrets::watch(&running, sources.clone(), verifier.clone());
+    }
     let receiving =
         start_receive(&running, verifier, &places.queues.main, listener, &received, FINISH_WITH_OTHERS);
     let receiving = running.watch_over("receive", receiving);

@@ -65,6 +65,7 @@ impl S3Lake {
             .retry_config(RetryConfig::disabled())
             .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
             .force_path_style(is_custom)
+            .interceptor(aws::ServerTime)
             .build();
         let prefix = prefix.trim_matches('/');
         S3Lake {

@@ -36,6 +36,9 @@ const LAST_SUCCESS: Metric = state(
     "When a mover last did what it is for, seconds since 1970; receive: when it last acknowledged an event",
 );
 
+const CLOCK_JUMPS: Metric =
+    counts("waybill_clock_jumps_total", &[], "Times that this host's clock was set by 2 seconds or more");
+
 const REQUESTS: Metric = counts(
     "waybill_receive_requests_total",
     &["outcome"],
@@ -51,6 +54,11 @@ const VERIFIED: Metric = counts(
     "waybill_receive_signature_verified_total",
     &["secret_id"],
     "Requests that a webhook secret signed; 1 is the newest secret",
+);
+const SECRETS_READ: Metric = counts(
+    "waybill_receive_secrets_read_total",
+    &["result"],
+    "Webhook secrets read again while running: ok when they changed, failed when the ones before stay",
 );
 const REQUESTS_HELD: Metric =
     state("waybill_receive_in_flight_requests", &[], "Webhook requests at work, sampled each second");
@@ -150,9 +158,11 @@ const LOAD_FAILED: Metric = counts(
 pub const CATALOGUE: &[Metric] = &[
     BUILD,
     LAST_SUCCESS,
+    CLOCK_JUMPS,
     REQUESTS,
     REQUEST_TIME,
     VERIFIED,
+    SECRETS_READ,
     REQUESTS_HELD,
     BYTES_HELD,
     CONNECTIONS,
@@ -196,6 +206,11 @@ pub fn mover_last_success(mover: &'static str, at: Timestamp) {
     gauge!(LAST_SUCCESS.name, "mover" => mover).set(at.as_millisecond() as f64 / 1_000.0);
 }
 
+/// The host's clock was set.
+pub fn clock_jumped() {
+    counter!(CLOCK_JUMPS.name).increment(1);
+}
+
 /// A request got its answer.
 pub fn receive_answered(outcome: Outcome, took: Duration) {
     if let Some(answered) = outcome::answered() {
@@ -216,6 +231,18 @@ pub fn signature_verified(secret_id: &'static str) {
         && let Some(verified) = cached(cell, || counter!(VERIFIED.name, "secret_id" => secret_id))
     {
         verified.increment(1);
+    }
+}
+
+/// Webhook secrets were read again; `result` is `ok` or `failed`.
+pub fn receive_secrets_read(result: &'static str) {
+    counter!(SECRETS_READ.name, "result" => result).increment(1);
+}
+
+/// Both results are there, at zero, before the first rotation.
+pub fn receive_secrets_begin() {
+    for result in ["ok", "failed"] {
+        counter!(SECRETS_READ.name, "result" => result).increment(0);
     }
 }
 

@@ -1,6 +1,7 @@
 //! Operating a service: health, metrics, logging, shutdown, retry. Knows nothing of parcels.
 
 pub mod aws;
+pub mod clock;
 pub mod health;
 pub mod logging;
 pub mod metrics;

@@ -56,6 +56,12 @@ impl Lease {
     pub(crate) fn for_tests(text: &str) -> Self {
         Lease(text.to_owned())
     }
+
+    /// The text of such a lease.
+    #[cfg(test)]
+    pub(crate) fn text(&self) -> &str {
+        &self.0
+    }
 }
 
 /// How full a queue is. The numbers are approximate on SQS.

@@ -18,7 +18,7 @@ mod webhook;
 mod wrap;
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
 use tokio::net::TcpListener;
@@ -113,6 +113,26 @@ impl Received {
     }
 }
 
+/// Whose signatures count now. Clones share it, and it can be changed while requests are served.
+#[derive(Debug, Clone)]
+pub struct CurrentVerifier(Arc<RwLock<Arc<Verifier>>>);
+
+impl CurrentVerifier {
+    /// Begins with this one.
+    pub fn new(verifier: Verifier) -> Self {
+        CurrentVerifier(Arc::new(RwLock::new(Arc::new(verifier))))
+    }
+
+    /// From now on this one counts. Requests under way are judged by the one they began with.
+    pub fn set(&self, verifier: Verifier) {
+        *self.0.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(verifier);
+    }
+
+    fn now(&self) -> Arc<Verifier> {
+        Arc::clone(&self.0.read().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
 /// The mover, ready to serve.
 pub struct Receive {
     shared: Arc<Shared>,
@@ -121,7 +141,7 @@ pub struct Receive {
 /// What all connections and requests share.
 struct Shared {
     settings: ReceiveSettings,
-    verifier: Verifier,
+    verifier: CurrentVerifier,
     queue: Arc<dyn Queue>,
     health: Health,
     received: Arc<Received>,
@@ -138,7 +158,7 @@ impl Receive {
     /// `verifier` says whose signatures count; `queue` is where events go.
     pub fn new(
         settings: ReceiveSettings,
-        verifier: Verifier,
+        verifier: CurrentVerifier,
         queue: Arc<dyn Queue>,
         health: Health,
         received: Arc<Received>,

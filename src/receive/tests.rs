@@ -109,6 +109,7 @@ impl Server {
         let health = Health::new();
         let shutdown = Shutdown::manual();
         let verifier = Verifier::new(&[Product::Tracking], Secrets::new(vec![SECRET.to_owned()]));
+        let verifier = CurrentVerifier::new(verifier);
         let receive = Receive::new(settings, verifier, queue.clone(), health.clone(), Arc::default());
         let serving = tokio::spawn(receive.serve(listener, shutdown.clone()));
         Server { address, queue, health, shutdown, serving }

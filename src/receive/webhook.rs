@@ -14,6 +14,7 @@ use tokio::time::Instant;
 use crate::aftership::signature::{Claim, SecretId, SignatureError, Verifier};
 use crate::event::line;
 use crate::failpoint::failpoint;
+use crate::ops::clock;
 use crate::ops::metrics::{self, Outcome};
 use crate::queue::{Enqueued, SendError};
 
@@ -77,7 +78,8 @@ async fn take(shared: &Arc<Shared>, request: Request) -> Result<Enqueued, Refusa
     if is_encoded(request.headers()) {
         return Err(Refusal::ContentEncoding);
     }
-    let claim = shared.verifier.claim(request.headers()).map_err(Refusal::Unsigned)?;
+    let verifier = shared.verifier.now();
+    let claim = verifier.claim(request.headers()).map_err(Refusal::Unsigned)?;
     let body = request.into_body();
     let declared = declared(&body);
     if declared.is_some_and(|bytes| bytes > settings.body_bytes_max) {
@@ -101,7 +103,7 @@ async fn take(shared: &Arc<Shared>, request: Request) -> Result<Enqueued, Refusa
     let place = shared.places.take(room).ok_or(Refusal::Full)?;
     let arrived_at = Timestamp::now();
     failpoint!("receive.before_verify");
-    let (secret, message) = verify(shared, claim, body, arrived_at).await?;
+    let (secret, message) = verify(verifier, claim, body, arrived_at).await?;
     metrics::signature_verified(secret.as_str());
     shared.health.last_signed_request(arrived_at);
     enqueue(shared, message, place).await
@@ -129,16 +131,15 @@ fn declared(body: &Body) -> Option<usize> {
 }
 
 async fn verify(
-    shared: &Arc<Shared>,
+    verifier: Arc<Verifier>,
     claim: Claim,
     body: Bytes,
     arrived_at: Timestamp,
 ) -> Result<(SecretId, String), Refusal> {
     let outcome = if body.len() <= INLINE_BYTES_MAX {
-        pack(&shared.verifier, &claim, body, arrived_at)
+        pack(&verifier, &claim, body, arrived_at)
     } else {
-        let shared = Arc::clone(shared);
-        let packing = tokio::task::spawn_blocking(move || pack(&shared.verifier, &claim, body, arrived_at));
+        let packing = tokio::task::spawn_blocking(move || pack(&verifier, &claim, body, arrived_at));
         packing.await.map_err(|_| Refusal::Internal)?
     };
     outcome.map_err(Refusal::Forged)
@@ -152,7 +153,11 @@ fn pack(
     arrived_at: Timestamp,
 ) -> Result<(SecretId, String), SignatureError> {
     let secret = verifier.verify(claim, &body)?;
-    Ok((secret, line::to_message(&wrap(body, arrived_at))))
+    let wrapped = wrap(body, arrived_at);
+    if let Some(ts) = wrapped.ts {
+        clock::sender_says(ts, arrived_at);
+    }
+    Ok((secret, line::to_message(&wrapped.line)))
 }
 
 async fn enqueue(shared: &Arc<Shared>, message: String, place: Place) -> Result<Enqueued, Refusal> {

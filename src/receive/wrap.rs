@@ -6,14 +6,26 @@ use jiff::Timestamp;
 use crate::aftership::webhook::{self, Webhook};
 use crate::event::{Event, line};
 
+/// A body, made ready to be sent.
+pub(super) struct Wrapped {
+    /// Its line.
+    pub(super) line: Vec<u8>,
+    /// AfterShip's time of the event, seconds since 1970, if it says one.
+    pub(super) ts: Option<i64>,
+}
+
 /// The line of a body, unchanged, with what we know about its arrival.
 ///
 /// A body that cannot be read is an event too, with its hash as key: it is kept, and becomes a dead letter later.
 /// The body is read once, for its id and for its form in the line: reading is the dearest step after the signature.
-pub(super) fn wrap(body: Bytes, arrived_at: Timestamp) -> Vec<u8> {
+pub(super) fn wrap(body: Bytes, arrived_at: Timestamp) -> Wrapped {
     match webhook::read_envelope(&body.clone()) {
-        Ok(webhook) => line::encode_read(&event(body, arrived_at, Some(&webhook)), Some(&webhook.doc)),
-        Err(_) => line::encode(&event(body, arrived_at, None)),
+        Ok(webhook) => Wrapped {
+            line: line::encode_read(&event(body, arrived_at, Some(&webhook)), Some(&webhook.doc)),
+            // The documentation's sample has a time of its own.
+            ts: webhook.ts.filter(|_| !webhook.is_test()),
+        },
+        Err(_) => Wrapped { line: line::encode(&event(body, arrived_at, None)), ts: None },
     }
 }
 
@@ -31,7 +43,7 @@ mod tests {
 
     fn wrapped(body: &str) -> Event {
         let arrived_at = "2026-07-09T12:00:00.123456789Z".parse().expect("an instant");
-        line::decode(&wrap(Bytes::copy_from_slice(body.as_bytes()), arrived_at)).expect("own line")
+        line::decode(&wrap(Bytes::copy_from_slice(body.as_bytes()), arrived_at).line).expect("own line")
     }
 
     #[test]
@@ -61,7 +73,7 @@ mod tests {
         let body = format!(r#"{{"event_id":"{ID}","msg":{{"id":"{}"}}}}"#, "0".repeat(32));
         let later = "2026-07-09T12:00:01Z".parse().expect("an instant");
 
-        let again = line::decode(&wrap(Bytes::from(body.clone()), later)).expect("own line");
+        let again = line::decode(&wrap(Bytes::from(body.clone()), later).line).expect("own line");
         assert_ne!(wrapped(&body).event_key, again.event_key);
     }
 }

@@ -699,6 +699,8 @@ mod with_a_spool {
 }
 
 mod on_the_stand_in {
+    use proptest::prelude::*;
+
     use super::*;
 
     const NAME: &str = "events";
@@ -771,6 +773,69 @@ mod on_the_stand_in {
         assert!(armed.is_spent());
         assert_eq!(bodies(&receive_all(&queue, 10, LONG).await), sorted(texts(10)));
         wait_for_depth(&queue, 0, 10).await;
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 64, failure_persistence: None, ..ProptestConfig::default() })]
+
+        /// Whatever goes wrong with some calls: what is `Ok` is there, and nothing that was never sent.
+        #[test]
+        fn whatever_fails_what_is_acknowledged_is_there(
+            faults in prop::collection::vec(0..6u8, 0..6),
+            counts in prop::collection::vec(1..25usize, 1..4),
+        ) {
+            let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
+            let outcome = runtime.expect("a runtime").block_on(async {
+                let standin = start().await;
+                let queue = Arc::new(open(&standin, hasty()).await);
+                for fault in &faults {
+                    let fault = match fault {
+                        0 => Fault::FailEntries(2),
+                        1 => Fault::DropEntries(3),
+                        2 => Fault::Status(500),
+                        3 => Fault::Throttle,
+                        4 => Fault::DropAnswerAfterDoing,
+                        _ => Fault::FailEntries(10),
+                    };
+                    standin.faults().arm(Op::SendMessageBatch, fault, 1);
+                }
+                let mut sends = Vec::new();
+                for (number, count) in counts.iter().enumerate() {
+                    let messages: Vec<String> = (0..*count).map(|index| format!("{number}-{index}")).collect();
+                    let queue = Arc::clone(&queue);
+                    sends.push(tokio::spawn(async move { (queue.send(messages.clone()).await, messages) }));
+                }
+                let (mut acknowledged, mut sent) = (BTreeSet::new(), BTreeSet::new());
+                for send in sends {
+                    let (fates, messages) = send.await.expect("a send ends");
+                    if fates.len() != messages.len() {
+                        return Err(format!("{} fates for {} messages", fates.len(), messages.len()));
+                    }
+                    for (fate, message) in fates.into_iter().zip(messages) {
+                        if fate.is_ok() {
+                            acknowledged.insert(message.clone());
+                        }
+                        sent.insert(message);
+                    }
+                }
+                let mut there = BTreeSet::new();
+                loop {
+                    let more = queue.receive(100, Duration::ZERO, LONG).await.map_err(|error| error.to_string())?;
+                    if more.is_empty() {
+                        break;
+                    }
+                    there.extend(more.into_iter().map(|delivery| delivery.body));
+                }
+                if !acknowledged.is_subset(&there) {
+                    return Err(format!("{:?} are lost", acknowledged.difference(&there)));
+                }
+                if !there.is_subset(&sent) {
+                    return Err(format!("{:?} were never sent", there.difference(&sent)));
+                }
+                Ok(())
+            });
+            prop_assert!(outcome.is_ok(), "{:?}", outcome);
+        }
     }
 
     #[tokio::test(flavor = "multi_thread")]

@@ -45,6 +45,8 @@ fn index(id: &str) -> Option<usize> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn failed(id: &str, code: &str, is_ours: bool) -> BatchResultErrorEntry {
@@ -77,6 +79,32 @@ mod tests {
         let fates = fates(1, ["0"], &[failed("0", "InternalError", false)]);
 
         assert_ne!(fates, [Fate::Done]);
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 2_000, failure_persistence: None, ..ProptestConfig::default() })]
+
+        /// Any subset fails, in any order, with repetitions and with ids that nobody asked for.
+        #[test]
+        fn done_is_what_is_called_successful_and_nowhere_failed(
+            count in 1..=ENTRIES_MAX,
+            done in prop::collection::vec(0..14usize, 0..16),
+            refused in prop::collection::vec((0..14usize, any::<bool>()), 0..8),
+        ) {
+            let done: Vec<String> = done.iter().map(usize::to_string).collect();
+            let errors: Vec<_> =
+                refused.iter().map(|(id, is_ours)| failed(&id.to_string(), "Code", *is_ours)).collect();
+
+            let fates = fates(count, done.iter().map(String::as_str), &errors);
+
+            prop_assert_eq!(fates.len(), count);
+            for (index, fate) in fates.iter().enumerate() {
+                let is_failed = refused.iter().any(|(id, _)| *id == index);
+                let is_done = done.contains(&index.to_string());
+                prop_assert_eq!(*fate == Fate::Done, is_done && !is_failed);
+                prop_assert_eq!(*fate == Fate::Missing, !is_done && !is_failed);
+            }
+        }
     }
 
     #[test]

@@ -39,6 +39,7 @@ pub(super) fn writing_client(sdk: &SdkConfig, options: &SqsOptions) -> Client {
         .timeout_config(aws::timeouts(options.attempt_timeout, options.attempt_timeout))
         .retry_config(RetryConfig::disabled())
         .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
+        .interceptor(aws::ServerTime)
         .build();
     Client::from_conf(config)
 }
@@ -50,6 +51,7 @@ pub(super) fn reading_client(sdk: &SdkConfig) -> Client {
         .timeout_config(aws::timeouts(longest, longest * 2))
         .retry_config(RetryConfig::standard().with_max_attempts(2))
         .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
+        .interceptor(aws::ServerTime)
         .build();
     Client::from_conf(config)
 }
