@@ -1,7 +1,7 @@
 # Everything starts here: `make` lists what there is.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help duckdb build demo test test-build test-tools bench fuzz surface lint deny clean-data rust
+.PHONY: help duckdb build demo test test-build test-tools bench fuzz surface overload torture lint deny clean-data rust
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1	/' | expand -t 22
@@ -31,6 +31,12 @@ test: rust duckdb test-tools ## run all tests, against moto and PostgreSQL too
 
 bench: rust duckdb ## measure receive, batch and load beside the limits of this machine
 	cargo bench --locked --bench '*'
+
+overload: rust duckdb ## 1, 2, 5 and 10 times what the queue takes, SECONDS=15 each, as a table
+	cargo bench --locked --bench goals -- overload $(or $(SECONDS),15)
+
+torture: rust duckdb test-tools ## kill -9 everywhere and every fault of AWS, HOURS=0.2 long, as a table
+	@scripts/torture.sh $(or $(HOURS),0.2)
 
 fuzz: rust duckdb ## fuzz every place where bytes come in, SECONDS=60 for each
 	@scripts/fuzz.sh $(or $(SECONDS),60)

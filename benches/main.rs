@@ -4,10 +4,13 @@
 #![allow(unreachable_pub, reason = "a bench has no outside")]
 
 mod generator;
+mod overload;
 mod process;
 mod report;
 mod steps;
 
+#[path = "../tests/support/openloop.rs"]
+mod openloop;
 #[path = "../tests/support/standin/mod.rs"]
 mod standin;
 
@@ -29,6 +32,11 @@ fn main() {
     let seconds = arguments.iter().find_map(|argument| argument.parse::<u64>().ok()).unwrap_or(8);
     let is_pinned = process::pin_self(1);
     let mut report = Report::new(is_pinned);
+    if arguments.iter().any(|argument| argument == "overload") {
+        runtime.block_on(overload::run(seconds, &mut report));
+        report.print();
+        return;
+    }
     runtime.block_on(steps::receive_steps(seconds, &mut report));
     runtime.block_on(steps::batch_and_load(&mut report));
     report.print();

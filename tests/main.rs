@@ -32,10 +32,12 @@ mod journeys {
     pub mod loaders;
     pub mod order;
     pub mod outage;
+    pub mod overload;
     pub mod redrive;
     pub mod secrets;
     pub mod seeded;
     pub mod shutdown;
+    pub mod slow_clients;
     pub mod split;
 }
 

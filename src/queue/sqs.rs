@@ -10,6 +10,7 @@ mod batch;
 mod failure;
 mod leases;
 mod outage;
+mod pace;
 mod place;
 mod redrive;
 mod send;
@@ -30,6 +31,7 @@ use self::batch::ENTRIES_MAX;
 use self::failure::Failure;
 use self::leases::Act;
 use self::outage::Outage;
+use self::pace::Pace;
 use self::place::{Place, attributes, reading_client, writing_client};
 pub use self::redrive::Redrive;
 use self::send::Grouper;
@@ -67,6 +69,10 @@ pub struct SqsOptions {
     pub attempt_timeout: Duration,
     /// How long a send, a delete or an extend may take with all its repetitions. AfterShip waits longer.
     pub deadline: Duration,
+    /// How long a message may wait for its call before those that come after it are refused at once.
+    pub line_max: Duration,
+    /// How old a message may grow while SQS throttles.
+    pub throttled_max: Duration,
     /// Bytes of messages under way or waiting; senders beyond it wait in line.
     pub waiting_bytes_max: usize,
 }
@@ -78,6 +84,8 @@ impl Default for SqsOptions {
             batches_in_flight: 64,
             attempt_timeout: Duration::from_secs(2),
             deadline: Duration::from_millis(4500),
+            line_max: Duration::from_millis(150),
+            throttled_max: Duration::from_millis(400),
             waiting_bytes_max: 64 * 1024 * 1024,
         }
     }
@@ -116,6 +124,7 @@ impl SqsQueue {
             .unwrap_or(BATCH_BYTES_MAX)
             .min(BATCH_BYTES_MAX);
         let place = Arc::new(Place {
+            pace: Pace::new(options.batches_in_flight, options.line_max),
             writing: writing_client(sdk, &options),
             reading,
             url,

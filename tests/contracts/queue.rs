@@ -1036,6 +1036,8 @@ mod on_moto {
                     let options = SqsOptions {
                         attempt_timeout: Duration::from_secs(20),
                         deadline: Duration::from_secs(60),
+                        line_max: Duration::from_secs(60),
+                        throttled_max: Duration::from_secs(60),
                         ..SqsOptions::default()
                     };
                     let queue = Arc::new(SqsQueue::open(&sdk, url, options).await.expect("the queue opens"));

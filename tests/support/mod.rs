@@ -6,8 +6,10 @@
 )]
 
 pub mod aws;
+pub mod openloop;
 pub mod oracle;
 pub mod pairing;
 pub mod process;
 pub mod standin;
+pub mod torture;
 pub mod waybill;

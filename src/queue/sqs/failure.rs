@@ -34,6 +34,8 @@ pub(super) struct Failure {
     pub(super) is_refused: bool,
     /// The same entries in two calls may pass: this service takes less in one.
     pub(super) is_too_long: bool,
+    /// It came too early.
+    pub(super) is_throttled: bool,
     /// One line, without anything that was sent.
     pub(super) reason: String,
 }
@@ -55,16 +57,27 @@ impl Failure {
             _ => (false, root_cause(error)),
         };
         let is_too_long = error.code().is_some_and(|code| short(code) == "BatchRequestTooLong");
-        Failure { is_refused, is_too_long, reason: format!("{call} failed: {reason}") }
+        let is_throttled = error.code().is_some_and(|code| is_throttle(short(code)));
+        Failure { is_refused, is_too_long, is_throttled, reason: format!("{call} failed: {reason}") }
     }
 
     /// A request that could not even be put together.
     pub(super) fn of_entry(call: &str, error: &BuildError) -> Failure {
-        Failure { is_refused: true, is_too_long: false, reason: format!("{call} failed: {error}") }
+        Failure {
+            is_refused: true,
+            is_too_long: false,
+            is_throttled: false,
+            reason: format!("{call} failed: {error}"),
+        }
     }
 
     pub(super) fn no_answer(call: &str) -> Failure {
-        Failure { is_refused: false, is_too_long: false, reason: format!("{call} failed: no answer in time") }
+        Failure {
+            is_refused: false,
+            is_too_long: false,
+            is_throttled: false,
+            reason: format!("{call} failed: no answer in time"),
+        }
     }
 }
 
@@ -81,6 +94,20 @@ impl From<Failure> for QueueError {
 /// A code without its name space: `AWS.SimpleQueueService.NonExistentQueue`, `com.amazonaws.sqs#QueueDoesNotExist`.
 pub(super) fn short(code: &str) -> &str {
     code.rsplit(['.', '#']).next().unwrap_or(code)
+}
+
+/// Whether a code (without its name space) says that there were too many calls.
+pub(super) fn is_throttle(code: &str) -> bool {
+    matches!(
+        code,
+        "RequestThrottled"
+            | "Throttling"
+            | "ThrottlingException"
+            | "TooManyRequestsException"
+            | "RequestLimitExceeded"
+            | "KmsThrottled"
+            | "OverLimit"
+    )
 }
 
 /// Whether an entry's code says that its lease is over.

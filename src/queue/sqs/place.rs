@@ -13,6 +13,7 @@ use tokio::time::timeout;
 
 use super::failure::Failure;
 use super::outage::Outage;
+use super::pace::Pace;
 use super::{RECEIVE_GRACE, SqsOptions, WAIT_MAX_SECONDS};
 use crate::ops::aws;
 use crate::queue::QueueError;
@@ -27,6 +28,8 @@ pub(super) struct Place {
     pub(super) url: String,
     pub(super) options: SqsOptions,
     pub(super) message_bytes_max: usize,
+    /// How many sends may be under way.
+    pub(super) pace: Pace,
     /// What the last sends told.
     pub(super) outage: Outage,
     /// How many calls that extend or delete may be under way.

@@ -13,7 +13,8 @@ use tokio_util::task::TaskTracker;
 
 use super::BATCH_BYTES_MAX;
 use super::batch::{ENTRIES_MAX, Fate, fates};
-use super::failure::{Failure, short};
+use super::failure::{Failure, is_throttle, short};
+use super::pace::Slot;
 use super::place::Place;
 use crate::failpoint::failpoint;
 use crate::ops::retry::Backoff;
@@ -30,9 +31,14 @@ const ROOM_UNIT_BYTES: usize = 1024;
 const BACKOFF_FIRST: Duration = Duration::from_millis(50);
 const BACKOFF_MAX: Duration = Duration::from_secs(1);
 
+/// The same for a call that was throttled.
+const THROTTLED_FIRST: Duration = Duration::from_millis(20);
+const THROTTLED_MAX: Duration = Duration::from_millis(30);
+
 /// One message on its way.
 struct Entry {
     body: String,
+    queued_at: Instant,
     /// When its sender must have been told.
     deadline: Instant,
     fate: oneshot::Sender<Result<Enqueued, SendError>>,
@@ -96,13 +102,19 @@ impl Grouper {
         }
         let entries =
             self.entries.lock().unwrap_or_else(PoisonError::into_inner).clone().ok_or_else(closed)?;
+        let now = Instant::now();
+        match WAITING_MAX - entries.capacity() {
+            0 => place.pace.line_begins(now),
+            line if place.pace.is_too_long(line, now) => return Err(slow()),
+            _ => {}
+        }
         let room = room_of(body.len()).clamp(1, self.room_max);
         let room = timeout_at(deadline, Arc::clone(&self.room).acquire_many_owned(room))
             .await
             .map_err(|_| full())?
             .map_err(|_| closed())?;
         let (fate, answer) = oneshot::channel();
-        let entry = Entry { body, deadline, fate, _room: room };
+        let entry = Entry { body, queued_at: Instant::now(), deadline, fate, _room: room };
         timeout_at(deadline, entries.send(entry)).await.map_err(|_| full())?.map_err(|_| closed())?;
         Ok(answer)
     }
@@ -123,19 +135,20 @@ fn full() -> SendError {
     SendError::Unavailable("too many messages wait to be sent".to_owned())
 }
 
+fn slow() -> SendError {
+    SendError::Unavailable("the queue takes messages more slowly than they come".to_owned())
+}
+
 fn room_of(bytes: usize) -> u32 {
     u32::try_from(bytes.div_ceil(ROOM_UNIT_BYTES)).unwrap_or(u32::MAX)
 }
 
 /// Forms batches until every sender is gone.
 async fn group(place: Arc<Place>, mut waiting: mpsc::Receiver<Entry>, tasks: TaskTracker) {
-    let in_flight = Arc::new(Semaphore::new(place.options.batches_in_flight.max(1)));
-    let mut next = None;
+    let mut next: Option<Entry> = None;
     loop {
         // The slot first: while all are taken, more messages come together for the next batch.
-        let Ok(slot) = Arc::clone(&in_flight).acquire_owned().await else {
-            return;
-        };
+        let slot = place.pace.slot().await;
         let first = match next.take() {
             Some(entry) => entry,
             None => match waiting.recv().await {
@@ -143,12 +156,13 @@ async fn group(place: Arc<Place>, mut waiting: mpsc::Receiver<Entry>, tasks: Tas
                 None => return,
             },
         };
+        place.pace.taken(first.queued_at, Instant::now());
         let (batch, left_over) = gather(first, &mut waiting, place.options.linger).await;
+        place.pace.drained(batch.len(), Instant::now());
         next = left_over;
         let place = Arc::clone(&place);
         tasks.spawn(async move {
-            deliver(&place, batch).await;
-            drop(slot);
+            deliver(&place, batch, slot).await;
         });
     }
 }
@@ -180,8 +194,9 @@ async fn gather(
 }
 
 /// Sends a batch until each of its messages has its fate: stored, refused, or out of time.
-async fn deliver(place: &Place, mut batch: Vec<Entry>) {
+async fn deliver(place: &Place, mut batch: Vec<Entry>, mut slot: Slot) {
     let mut backoff = Backoff::new(BACKOFF_FIRST, BACKOFF_MAX);
+    let mut throttled = Backoff::new(THROTTLED_FIRST, THROTTLED_MAX);
     let mut reason = "no answer in time".to_owned();
     loop {
         let count = batch.len();
@@ -192,6 +207,7 @@ async fn deliver(place: &Place, mut batch: Vec<Entry>) {
         let Some(deadline) = batch.iter().map(|entry| entry.deadline).min() else {
             return;
         };
+        let mut is_throttled = false;
         let outcome = timeout_at(deadline, attempt(place, &batch)).await;
         match outcome {
             Ok(Ok(fates)) => {
@@ -207,6 +223,7 @@ async fn deliver(place: &Place, mut batch: Vec<Entry>) {
                             entry.settle(Err(error));
                         }
                         Fate::Failed { code, is_ours: false } => {
+                            is_throttled |= is_throttle(short(&code));
                             reason = format!("{CALL} failed for one entry: {}", short(&code));
                             again.push(entry);
                         }
@@ -216,13 +233,17 @@ async fn deliver(place: &Place, mut batch: Vec<Entry>) {
                         }
                     }
                 }
+                if again.is_empty() {
+                    place.pace.went_well();
+                }
                 batch = again;
             }
             Ok(Err(failure)) if failure.is_too_long && batch.len() > 1 => {
                 let second = batch.split_off(batch.len() / 2);
-                futures_util::future::join(Box::pin(deliver(place, batch)), Box::pin(deliver(place, second)))
-                    .await;
-                return;
+                Box::pin(deliver(place, batch, slot)).await;
+                slot = place.pace.slot().await;
+                batch = second;
+                continue;
             }
             Ok(Err(failure)) if failure.is_refused => {
                 place.outage.failed(&failure.reason, Instant::now());
@@ -231,11 +252,22 @@ async fn deliver(place: &Place, mut batch: Vec<Entry>) {
                 }
                 return;
             }
-            Ok(Err(failure)) => reason = failure.reason,
+            Ok(Err(failure)) => {
+                is_throttled = failure.is_throttled;
+                reason = failure.reason;
+            }
             Err(_) => reason = Failure::no_answer(CALL).reason,
         }
         if !batch.is_empty() {
-            sleep_until(deadline.min(Instant::now() + backoff.next())).await;
+            place.pace.pushed_back(Instant::now());
+            // Who is throttled is early, not unwelcome: fewer calls at once are the answer, and short waits keep the
+            // order in which messages came.
+            let wait = if is_throttled { throttled.next() } else { backoff.next() };
+            sleep_until(deadline.min(Instant::now() + wait)).await;
+            slot = place.pace.slot_again(slot).await;
+            if is_throttled {
+                batch = without_old(batch, place.options.throttled_max, &reason);
+            }
         }
     }
 }
@@ -249,6 +281,17 @@ fn without_late(batch: Vec<Entry>, reason: &str) -> Vec<Entry> {
         entry.settle(Err(SendError::Unavailable(reason.to_owned())));
     }
     in_time
+}
+
+/// While SQS takes fewer messages than come, those that waited long make room, and are told.
+fn without_old(batch: Vec<Entry>, age_max: Duration, reason: &str) -> Vec<Entry> {
+    let now = Instant::now();
+    let is_old = |entry: &Entry| now.saturating_duration_since(entry.queued_at) > age_max;
+    let (old, young): (Vec<Entry>, Vec<Entry>) = batch.into_iter().partition(is_old);
+    for entry in old {
+        entry.settle(Err(SendError::Unavailable(reason.to_owned())));
+    }
+    young
 }
 
 async fn attempt(place: &Place, batch: &[Entry]) -> Result<Vec<Fate>, Failure> {
