@@ -100,7 +100,7 @@ pub fn line(data: &[u8]) {
         Ok(event) => {
             let key = event.event_key.as_str();
             assert!((1..=200).contains(&key.len()) && key.bytes().all(|byte| byte.is_ascii_graphic()));
-            assert_eq!(BodySha256::of(&event.body), event.body_sha256);
+            assert!(event.redacted.is_some() || BodySha256::of(&event.body) == event.body_sha256);
             assert!(oracles::can_be_stored(event.received_at));
             oracles::comes_back(&event);
         }

@@ -32,6 +32,7 @@ mod journeys {
     pub mod loaders;
     pub mod order;
     pub mod outage;
+    pub mod privacy;
     pub mod redrive;
     pub mod secrets;
     pub mod seeded;

@@ -9,6 +9,7 @@ use tokio::task::JoinHandle;
 use tracing::info;
 
 use crate::aftership::signature::{Secrets, Verifier};
+use crate::batch::treatment::Treatment;
 use crate::batch::{Batch, BatchSettings, Landed};
 use crate::cli;
 use crate::lake::Lake;
@@ -137,11 +138,17 @@ pub(super) fn batch_mover(
             events_max: settings.batch_events,
             lease: settings.batch_lease,
             compression: settings.lake_compression,
+            treatment: treatment(settings),
             ..BatchSettings::default()
         },
         health: running.health.clone(),
         landed: Arc::clone(landed),
     }
+}
+
+fn treatment(settings: &Settings) -> Treatment {
+    let key = settings.privacy_key.as_ref().map_or("", |key| key.expose());
+    Treatment::new(settings.privacy, key.as_bytes())
 }
 
 /// `landed`: of a batch mover in the same process, whose work is then loaded at once.

@@ -3,6 +3,7 @@
 //! Leases messages, groups them by the UTC minute of arrival ([`window`]), and lands each group as one object, then
 //! the manifest, then deletes the messages ([`flush`]). What cannot be an event goes to the lake's dead letters
 //! with its reason ([`read`]). A message that failed before travels alone, so that it takes no neighbour along.
+//! Personal data is treated on the way ([`treatment`]): it is kept, hashed or dropped.
 //!
 //! Holds at most [`BatchSettings::held_max`] messages (SQS allows 120,000 in flight) and, of their bytes, only the
 //! compressed form. Knows nothing of where an event came from.
@@ -10,6 +11,7 @@
 mod flush;
 mod leases;
 pub mod read;
+pub mod treatment;
 pub mod window;
 
 use std::sync::Arc;
@@ -34,7 +36,8 @@ use crate::queue::{Delivery, Lease, Queue};
 
 use flush::Flusher;
 use leases::Held;
-use read::Verdict;
+use read::{Readable, Verdict};
+use treatment::Treatment;
 use window::{Closed, WindowLimits, Windows};
 
 /// How the batch mover works.
@@ -56,6 +59,8 @@ pub struct BatchSettings {
     pub attempts_max: u32,
     /// What objects are compressed with.
     pub compression: Compression,
+    /// What is done to personal data.
+    pub treatment: Treatment,
 }
 
 impl Default for BatchSettings {
@@ -69,6 +74,7 @@ impl Default for BatchSettings {
             attempts_alone: 3,
             attempts_max: 16,
             compression: Compression::Zstd,
+            treatment: Treatment::keep(),
         }
     }
 }
@@ -244,7 +250,11 @@ impl Batch {
         let mut alone_count = 0;
         for delivery in deliveries {
             let lease = delivery.lease.clone();
-            match read::read(&delivery, self.settings.attempts_max, now) {
+            let verdict = read::read(&delivery, &self.settings.treatment, self.settings.attempts_max, now);
+            if let Verdict::Event(Readable { redacted: Some(how), .. }) = &verdict {
+                metrics::batch_redacted(how.as_str());
+            }
+            match verdict {
                 Verdict::Dead(letter) => letters.push((*letter, lease)),
                 Verdict::Event(event) if delivery.receive_count > self.settings.attempts_alone => {
                     debug!(

@@ -122,6 +122,11 @@ const PUT_AGAIN: Metric = counts(
 );
 const DEAD: Metric =
     counts("waybill_batch_dead_letters_total", &["reason"], "Messages set aside as dead letters");
+const REDACTED: Metric = counts(
+    "waybill_batch_redacted_events_total",
+    &["how"],
+    "Events that land with their personal data replaced, by how: hash, drop or erased",
+);
 const DELETED: Metric = counts(
     "waybill_batch_deleted_messages_total",
     &["result"],
@@ -182,6 +187,7 @@ pub const CATALOGUE: &[Metric] = &[
     PUT_TIME,
     PUT_AGAIN,
     DEAD,
+    REDACTED,
     DELETED,
     LEASE_LOST,
     HELD_EVENTS,
@@ -320,6 +326,11 @@ pub fn batch_put_already_there() {
 /// A message became a dead letter.
 pub fn batch_dead_lettered(reason: &'static str) {
     counter!(DEAD.name, "reason" => reason).increment(1);
+}
+
+/// An event lands with its personal data replaced.
+pub fn batch_redacted(how: &'static str) {
+    counter!(REDACTED.name, "how" => how).increment(1);
 }
 
 /// Landed messages were deleted, or were not.

@@ -6,6 +6,7 @@
 )]
 
 pub mod aws;
+pub mod contents;
 pub mod oracle;
 pub mod pairing;
 pub mod process;
