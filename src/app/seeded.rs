@@ -133,6 +133,10 @@ impl Lake for Seeded<dyn Lake> {
         self.0.put_new(key, body).await
     }
 
+    async fn replace(&self, key: &str, body: Bytes) -> Result<(), LakeError> {
+        self.0.replace(key, body).await
+    }
+
     async fn get(&self, key: &str) -> Result<Bytes, LakeError> {
         if seeded_bug!("object_named_by_minute") && key.starts_with(layout::EVENTS) {
             return self.0.get(&named_by_minute(key)).await;
