@@ -9,73 +9,27 @@
 //! couriers say in checkpoints, which the keys of checkpoints are made of. A courier that writes a name or a street
 //! into a message is not caught, nor is a person named by a member's name, by a tag or by an order number.
 //! `tracking_account_number` is the shop's own.
+//!
+//! [`erase`] goes further, for a person who asked for it: what couriers say goes too, and `custom_fields` whole.
+//! [`people`] says by what somebody can be found.
 
 use std::borrow::Cow;
 use std::fmt;
 use std::str::FromStr;
-use std::sync::LazyLock;
 
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 
 use crate::event::json::{self, Json};
 
-/// Where personal data stands: names of members from the root, `[]` after those that hold a list. Everything below
-/// such a path is personal, also what AfterShip may add there later. A list counts as if it were not there, so a
-/// value beside a list, or a list in place of a value, is found too.
-pub const FIELDS: &[&str] = &[
-    // The people: name, e-mail, phone, and since 2026-07 an id.
-    // AfterShip Tracking, "Migration guide" to 2025-01 and model "Tracking" of 2025-01 to 2026-07.
-    "msg.customers[]",
-    // The same until 2024-10. Model "Tracking" of 2024-10 and before; legacy "Webhook specifications".
-    "msg.customer_name",
-    "msg.emails[]",
-    "msg.smses[]",
-    // Who asks to be told, and until 2023 by which devices. Model "Tracking"; legacy "Webhook specifications".
-    "msg.subscribed_emails[]",
-    "msg.subscribed_smses[]",
-    "msg.android[]",
-    "msg.ios[]",
-    // Who took the parcel, and the photos of it. Model "Tracking"; "Webhook changelog" of 2026-07.
-    "msg.signed_by",
-    "msg.proof_of_delivery[]",
-    // Where they live; of a return it is the origin. Model "Tracking".
-    "msg.destination_raw_location",
-    "msg.destination_city",
-    "msg.destination_state",
-    "msg.destination_postal_code",
-    "msg.origin_raw_location",
-    "msg.origin_city",
-    "msg.origin_state",
-    "msg.origin_postal_code",
-    // Older names of the destination's, and what a courier asks for before it shows a parcel, for some a part of the
-    // receiver's data. "Additional tracking fields" of legacy to 2025-04.
-    "msg.tracking_postal_code",
-    "msg.tracking_state",
-    "msg.tracking_key",
-    // Where they fetch it, and free text about it. The title is the tracking number unless the shop writes another.
-    // Model "Tracking"; legacy "Webhook changelog", 4.2.
-    "msg.pickup_location",
-    "msg.pickup_note",
-    "msg.note",
-    "msg.title",
-    // Links that carry an e-mail address (the order page of AfterShip, in base64), may carry a postal code (those of
-    // couriers that ask for one), or open the delivery or the order to whoever has them. "Migration guide" to
-    // 2024-10; model "Tracking".
-    "msg.aftership_tracking_order_url",
-    "msg.order_id_path",
-    "msg.courier_tracking_link",
-    "msg.courier_redirect_link",
-    "msg.first_mile.courier_tracking_link",
-    "msg.first_mile.courier_redirect_link",
-    "msg.last_mile.courier_tracking_link",
-    "msg.last_mile.courier_redirect_link",
-];
+use super::webhook;
 
-/// Where a shop writes what it likes. AfterShip asks it to keep personal data out, and the ids of order lines have
-/// no other place to travel in. So only what is plainly somebody's goes: a value with an e-mail address in it, or
-/// one that is a phone number with its country (`+49 …`). Model "Tracking", `custom_fields`.
-pub const CONTACT_FIELDS: &[&str] = &["msg.custom_fields"];
+mod fields;
+mod people;
+
+pub use fields::{CONTACT_FIELDS, ERASED_FIELDS, FIELDS, NUMBER_FIELDS};
+use fields::{Paths, What};
+pub use people::{names, people};
 
 /// In front of every pseudonym.
 const PSEUDONYM_PREFIX: &str = "hmac:";
@@ -142,10 +96,21 @@ pub fn redact(body: &[u8], privacy: Privacy, key: &[u8]) -> Option<Vec<u8>> {
     };
     // The reader checks grammar and depth of the whole text, so that the walk over it can be a simple one.
     json::parse_levels(body, 0).ok()?;
-    let mut walk = Walk::new(std::str::from_utf8(body).ok()?, keyed);
-    walk.gap();
-    walk.value(&Place::root());
-    walk.finish()
+    Walk::over(body, keyed, &fields::REDACTED)
+}
+
+/// The body with nothing left in it that tells of its person, also in the words of couriers; every other byte as it
+/// was. `None` when there is nothing left to replace, and when the strict reader does not take the body.
+///
+/// `with_numbers`: those of the parcel and the order too, unless the parcel has no id and is known by its number.
+pub fn erase(body: &[u8], with_numbers: bool) -> Option<Vec<u8>> {
+    json::parse_levels(body, 0).ok()?;
+    let has_id = |body| {
+        let webhook = webhook::read_envelope(body).ok()?;
+        webhook.msg().get("id").and_then(webhook::text)
+    };
+    let paths = if with_numbers && has_id(body).is_some() { &fields::NUMBERED } else { &fields::ERASED };
+    Walk::over(body, None, paths)
 }
 
 /// What stands for a person's name, address or number under this key: `hmac:` and 32 hex digits. White space around
@@ -166,7 +131,8 @@ fn pseudonym_by(keyed: &Hmac<Sha256>, text: &str) -> String {
     format!("{PSEUDONYM_PREFIX}{}", hex::encode(&mac[..PSEUDONYM_BYTES]))
 }
 
-fn is_pseudonym(text: &str) -> bool {
+/// Is it what stands for somebody already?
+pub fn is_pseudonym(text: &str) -> bool {
     text.strip_prefix(PSEUDONYM_PREFIX).is_some_and(|digits| {
         digits.len() == PSEUDONYM_BYTES * 2
             && digits.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
@@ -194,23 +160,6 @@ fn is_phone(text: &str) -> bool {
         && number.bytes().all(|byte| byte.is_ascii_digit() || b" -./()".contains(&byte))
 }
 
-/// What of a place's values goes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum What {
-    Everything,
-    Contacts,
-}
-
-/// The listed paths, each as the names of its members.
-static PATHS: LazyLock<Vec<(Vec<&'static str>, What)>> = LazyLock::new(|| {
-    let fields = FIELDS.iter().map(|field| (field, What::Everything));
-    let contacts = CONTACT_FIELDS.iter().map(|field| (field, What::Contacts));
-    fields
-        .chain(contacts)
-        .map(|(field, what)| (field.split('.').map(|name| name.trim_end_matches("[]")).collect(), what))
-        .collect()
-});
-
 /// Where a value stands, seen from the listed paths.
 enum Place {
     /// Nothing listed is here or below.
@@ -222,8 +171,8 @@ enum Place {
 }
 
 impl Place {
-    fn root() -> Place {
-        Place::Above(PATHS.iter().map(|(names, what)| (names.as_slice(), *what)).collect())
+    fn root(paths: &'static Paths) -> Place {
+        Place::Above(paths.iter().map(|(names, what)| (names.as_slice(), *what)).collect())
     }
 
     /// The place of a member. `name`: as written, with its quotes.
@@ -258,8 +207,13 @@ struct Walk<'a> {
 }
 
 impl<'a> Walk<'a> {
-    fn new(text: &'a str, keyed: Option<Hmac<Sha256>>) -> Self {
-        Walk { text, at: 0, keyed, written: Vec::new(), done: 0 }
+    /// A text that the strict reader took, with what `paths` name replaced.
+    fn over(body: &'a [u8], keyed: Option<Hmac<Sha256>>, paths: &'static Paths) -> Option<Vec<u8>> {
+        let text = std::str::from_utf8(body).ok()?;
+        let mut walk = Walk { text, at: 0, keyed, written: Vec::new(), done: 0 };
+        walk.gap();
+        walk.value(&Place::root(paths));
+        walk.finish()
     }
 
     fn finish(mut self) -> Option<Vec<u8>> {
@@ -314,7 +268,8 @@ impl<'a> Walk<'a> {
     fn instead_of(&self, written: &str, what: What) -> Option<String> {
         let text = unescape(written);
         let is_ours = is_pseudonym(&text);
-        let tells_of_nobody = written == "null" || text.trim().is_empty();
+        let is_blank = what != What::Whole && text.trim().is_empty();
+        let tells_of_nobody = written == "null" || is_blank;
         if tells_of_nobody || (what == What::Contacts && !is_ours && !holds_contact(&text)) {
             return None;
         }

@@ -7,6 +7,7 @@ use crate::event::json::Document;
 use super::*;
 
 mod any_json;
+mod erasing;
 
 const KEY: &[u8] = b"thirty-two bytes that are secret";
 
