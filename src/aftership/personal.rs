@@ -29,7 +29,7 @@ mod people;
 
 pub use fields::{CONTACT_FIELDS, ERASED_FIELDS, FIELDS, NUMBER_FIELDS};
 use fields::{Paths, What};
-pub use people::{names, people};
+pub use people::{Marks, names, people};
 
 /// In front of every pseudonym.
 const PSEUDONYM_PREFIX: &str = "hmac:";
@@ -113,10 +113,27 @@ pub fn erase(body: &[u8], with_numbers: bool) -> Option<Vec<u8>> {
     Walk::over(body, None, paths)
 }
 
+/// The same for who keeps a list of keyed hashes: `extent` is given those of the parcel's ids and of its people (see
+/// [`Marks::keyed`]), and says whether the body is on the list, and whether with its numbers.
+pub fn erase_marked(
+    body: &[u8],
+    key: &[u8],
+    extent: impl FnOnce(&[String], &[String]) -> Option<bool>,
+) -> Option<Vec<u8>> {
+    let (ids, people) = Marks::of(body)?.keyed(key);
+    erase(body, extent(&ids, &people)?)
+}
+
 /// What stands for a person's name, address or number under this key: `hmac:` and 32 hex digits. White space around
 /// it does not count, nor does the case of an e-mail address; a phone number counts as written.
 pub fn pseudonym(text: &str, key: &[u8]) -> String {
     pseudonym_by(&keyed_with(key), text)
+}
+
+/// Tells keys apart, and nothing more about them: 8 hex digits.
+pub fn key_id(key: &[u8]) -> String {
+    let whole = pseudonym("waybill key", key);
+    whole[PSEUDONYM_PREFIX.len()..][..8].to_owned()
 }
 
 fn keyed_with(key: &[u8]) -> Hmac<Sha256> {

@@ -12,6 +12,7 @@ use jiff::Timestamp;
 use crate::aftership::webhook::{self, Unreadable};
 use crate::event::{BodySha256, Event, Redacted, line};
 use crate::lake::dead_letter::{DeadLetter, Reason};
+use crate::lake::suppressed::Suppressed;
 use crate::queue::Delivery;
 
 use super::treatment::{Treated, Treatment};
@@ -40,11 +41,17 @@ pub struct Readable {
 
 /// Reads a message. `attempts_max`: deliveries after which even a readable message is set aside, since something
 /// about it keeps stopping us before it is deleted.
-pub fn read(delivery: &Delivery, treatment: &Treatment, attempts_max: u32, now: Timestamp) -> Verdict {
+pub fn read(
+    delivery: &Delivery,
+    treatment: &Treatment,
+    suppressed: &Suppressed,
+    attempts_max: u32,
+    now: Timestamp,
+) -> Verdict {
     // A message that makes the reader panic must not take its neighbours along.
     let attempt = catch_unwind(AssertUnwindSafe(|| {
         let (event, line) = read_message(delivery, now)?;
-        let treated = treatment.of(&event);
+        let treated = treatment.of(&event, suppressed);
         Ok::<_, Box<DeadLetter>>((event, line, treated))
     }));
     let (event, line, treated) = match attempt {

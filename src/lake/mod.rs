@@ -15,6 +15,7 @@ pub mod layout;
 pub mod manifest;
 pub mod object;
 pub mod s3;
+pub mod suppressed;
 
 use async_trait::async_trait;
 use bytes::Bytes;

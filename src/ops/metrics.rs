@@ -153,6 +153,11 @@ const LOAD_TIME: Metric =
 const WAITING: Metric = state("waybill_load_waiting_files", &[], "Objects known and not yet loaded");
 const TO_FACT: Metric =
     times("waybill_load_ack_to_fact_seconds", &[], AGE, "From acknowledged to queryable in the fact tables");
+const UNERASED: Metric = counts(
+    "waybill_load_unerased_lines_total",
+    &[],
+    "Lines about erased people that were still whole in the lake; they are loaded without them",
+);
 const LOAD_FAILED: Metric = counts(
     "waybill_load_failures_total",
     &["kind"],
@@ -199,6 +204,7 @@ pub const CATALOGUE: &[Metric] = &[
     LOAD_TIME,
     WAITING,
     TO_FACT,
+    UNERASED,
     LOAD_FAILED,
 ];
 
@@ -395,6 +401,11 @@ pub fn load_waiting_files(n: u64) {
 pub fn load_ack_to_fact(age: Duration) {
     static AGES: OnceLock<Histogram> = OnceLock::new();
     record(&AGES, TO_FACT.name, age);
+}
+
+/// Lines were loaded without the people in them, whom the lake still holds.
+pub fn load_unerased(lines: u64) {
+    counter!(UNERASED.name).increment(lines);
 }
 
 /// A load failed; `kind` is whose fault it was.

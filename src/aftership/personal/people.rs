@@ -1,6 +1,9 @@
-//! By what a person can be found in a body.
+//! By what a person and a parcel can be found in a body.
 
 use crate::event::json::{self, Json};
+
+use super::super::{tracking, webhook};
+use super::{is_pseudonym, pseudonym};
 
 /// What a person gives to name themselves: customer ids, e-mail addresses, phone numbers.
 const CONTACTS: &[&[&str]] = &[
@@ -25,6 +28,44 @@ pub fn people(body: &[u8]) -> Vec<String> {
 /// Their names. Two people can have one.
 pub fn names(body: &[u8]) -> Vec<String> {
     texts(body, NAMES)
+}
+
+/// What a body says of whom and what it is about.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Marks {
+    /// The parcel's id, as facts have it.
+    pub id: String,
+    /// Its older id.
+    pub legacy_id: Option<String>,
+    /// Its number at the courier.
+    pub tracking_number: Option<String>,
+    /// See [`people`].
+    pub people: Vec<String>,
+}
+
+impl Marks {
+    /// Of a body that names a parcel.
+    pub fn of(body: &[u8]) -> Option<Marks> {
+        let webhook = webhook::read_envelope(body).ok()?;
+        let (id, msg) = (webhook.tracking_id(), webhook.msg());
+        Some(Marks {
+            legacy_id: tracking::legacy_id(msg, &id),
+            tracking_number: msg.get("tracking_number").and_then(webhook::text),
+            id,
+            people: people(body),
+        })
+    }
+
+    /// The parcel's ids.
+    pub fn ids(&self) -> impl Iterator<Item = &str> {
+        std::iter::once(self.id.as_str()).chain(self.legacy_id.as_deref())
+    }
+
+    /// The pseudonyms of the parcel's ids, and of the people; those that are pseudonyms already stay.
+    pub fn keyed(&self, key: &[u8]) -> (Vec<String>, Vec<String>) {
+        let of = |text: &str| if is_pseudonym(text) { text.to_owned() } else { pseudonym(text, key) };
+        (self.ids().map(|id| pseudonym(id, key)).collect(), self.people.iter().map(|text| of(text)).collect())
+    }
 }
 
 fn texts(body: &[u8], paths: &[&[&str]]) -> Vec<String> {

@@ -104,3 +104,19 @@ fn people_are_found_in_every_version_plain_or_hashed() {
     assert_eq!(people(&both), [""; 0]);
     assert_eq!(people(b"no json"), [""; 0]);
 }
+
+#[test]
+fn marks_are_the_same_plain_and_hashed() {
+    let plain = Marks::of(BODY.as_bytes()).expect("a parcel");
+    assert_eq!(plain.ids().collect::<Vec<_>>(), ["t1", "old"]);
+    assert_eq!(plain.tracking_number.as_deref(), Some("N1"));
+
+    let hashed = redact(BODY.as_bytes(), Privacy::Hash, KEY).expect("somebody");
+    let hashed = Marks::of(&hashed).expect("a parcel");
+    assert_eq!(plain.keyed(KEY), hashed.keyed(KEY));
+    assert_ne!(plain.keyed(KEY), plain.keyed(b"another key"));
+    assert_ne!(key_id(KEY), key_id(b"another key"));
+    assert_eq!(Marks::of(b"{}"), None);
+    let filler = BODY.replace(r#""legacy_id":"old""#, r#""legacy_id":"deprecated""#);
+    assert_eq!(Marks::of(filler.as_bytes()).expect("a parcel").legacy_id, None);
+}
