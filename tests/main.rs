@@ -15,6 +15,7 @@ mod support;
 
 mod contracts {
     pub mod damage;
+    pub mod erase;
     pub mod lake;
     pub mod loads;
     pub mod queue;
