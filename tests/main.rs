@@ -30,6 +30,7 @@ mod journeys {
     pub mod crash;
     pub mod dead_letters;
     pub mod embedded;
+    pub mod forget;
     pub mod loaders;
     pub mod order;
     pub mod outage;

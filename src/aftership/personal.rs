@@ -29,7 +29,7 @@ mod people;
 
 pub use fields::{CONTACT_FIELDS, ERASED_FIELDS, FIELDS, NUMBER_FIELDS};
 use fields::{Paths, What};
-pub use people::{Marks, names, people};
+pub use people::{Marks, customers, people};
 
 /// In front of every pseudonym.
 const PSEUDONYM_PREFIX: &str = "hmac:";

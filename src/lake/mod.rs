@@ -9,6 +9,7 @@
 //!
 //! Keys are made in [`layout`] alone, are relative to the lake's root and use `/`.
 
+pub mod audit;
 pub mod dead_letter;
 pub mod disk;
 pub mod layout;

@@ -129,6 +129,15 @@ impl Suppressed {
         self.trackings.get(tracking).is_some_and(|known| *known || !with_numbers)
     }
 
+    /// The same with more trackings, for looking ahead.
+    pub fn plus(&self, trackings: impl IntoIterator<Item = (String, bool)>) -> Suppressed {
+        let mut list = self.clone();
+        for (tracking, with_numbers) in trackings {
+            *list.trackings.entry(tracking).or_default() |= with_numbers;
+        }
+        list
+    }
+
     /// Erasures that have begun and are not over.
     pub fn open(&self) -> impl Iterator<Item = &Open> {
         self.erasures.values()

@@ -35,17 +35,14 @@ pub(super) fn word_cells(erasure: &Erasure) -> Vec<Vec<Cell<'_>>> {
 }
 
 impl Erasure {
-    /// As the tables hold them: no U+0000, and words in the form they are compared in.
+    /// As the tables hold them: no U+0000, and words as `lower` leaves them. PostgreSQL's knows ASCII only in our
+    /// columns, DuckDB's all letters.
     pub(super) fn clean(&self) -> Erasure {
         let clean = super::rows::clean;
+        let words = self.words.iter().map(|word| clean(word)).filter(|word| !word.is_empty());
         Erasure {
             trackings: self.trackings.iter().map(|(id, numbers)| (clean(id), *numbers)).collect(),
-            words: self
-                .words
-                .iter()
-                .map(|word| clean(word).to_lowercase())
-                .filter(|word| !word.is_empty())
-                .collect(),
+            words: words.flat_map(|word| [word.to_ascii_lowercase(), word.to_lowercase()]).collect(),
         }
     }
 }
@@ -53,9 +50,8 @@ impl Erasure {
 /// The statements, one by one. `part`: SQL for one part of a checkpoint's key, given the column; `key`: SQL for the
 /// whole, given the parts joined. See `event::identity::checkpoint_key`, which this repeats without the words.
 pub(super) fn statements(part: impl Fn(&str) -> String, key: impl Fn(&str) -> String) -> Vec<String> {
-    let parts: Vec<String> = ["source_tracking_id", "courier", "checkpoint_time_text", "raw_tag"]
-        .map(|column| part(column))
-        .into();
+    let parts: Vec<String> =
+        ["source_tracking_id", "courier", "checkpoint_time_text", "raw_tag"].map(part).into();
     let columns: Vec<&str> =
         plan::CHECKPOINT.names().into_iter().filter(|name| *name != "source_tracking_id").collect();
     let script = [include_str!("sql/erase/tracking.sql"), include_str!("sql/erase/rejected.sql")]

@@ -15,9 +15,8 @@ const CONTACTS: &[&[&str]] = &[
     &["msg", "subscribed_emails"],
     &["msg", "subscribed_smses"],
 ];
-
-/// What others have too.
-const NAMES: &[&[&str]] = &[&["msg", "customers", "name"], &["msg", "customer_name"], &["msg", "signed_by"]];
+/// The first so many are the customer's own.
+const OF_CUSTOMERS: usize = 5;
 
 /// Ids, e-mail addresses and phone numbers of the people in a body, as written; of a body that was hashed, their
 /// pseudonyms.
@@ -25,9 +24,9 @@ pub fn people(body: &[u8]) -> Vec<String> {
     texts(body, CONTACTS)
 }
 
-/// Their names. Two people can have one.
-pub fn names(body: &[u8]) -> Vec<String> {
-    texts(body, NAMES)
+/// Those of the customer alone: whoever else is told of a parcel may be told of all parcels.
+pub fn customers(body: &[u8]) -> Vec<String> {
+    texts(body, &CONTACTS[..OF_CUSTOMERS])
 }
 
 /// What a body says of whom and what it is about.
