@@ -175,7 +175,7 @@ mod tests {
 
                 let after = object::unpack(key, &instead, usize::MAX).expect("unpacks");
                 let after = String::from_utf8(after).expect("UTF-8");
-                assert!(!after.to_lowercase().contains("ada"), "{after}");
+                assert!(!after.to_lowercase().contains("ada@"), "{after}");
                 assert_eq!(after.ends_with('\n'), end == "\n");
                 let lines: Vec<&str> = after.lines().collect();
                 assert_eq!((lines[0], lines[3], lines.len()), (eve.as_str(), eve.as_str(), 4));

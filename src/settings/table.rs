@@ -105,7 +105,7 @@ pub const TABLE: &[Setting] = &[
     ),
     secret(
         "privacy_key",
-        Default::None("none; required with hash"),
+        Default::None("none; required with hash, and once somebody is erased"),
         "secret that pseudonyms are made with, at least 16 characters; the same for all, and never changed",
     ),
     plain("load_interval", Default::Value("5s"), "how often to load what has landed"),
