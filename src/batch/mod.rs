@@ -311,7 +311,11 @@ async fn receive(
             () = stop.cancelled() => return,
         }
         // Nothing is taken in without knowing who is erased.
-        if let Err(error) = watch.suppressed.keep_fresh(watch.lake.as_ref(), SUPPRESSED_AGE_MAX).await {
+        let looked = tokio::select! {
+            looked = watch.suppressed.keep_fresh(watch.lake.as_ref(), SUPPRESSED_AGE_MAX) => looked,
+            () = stop.cancelled() => return,
+        };
+        if let Err(error) = looked {
             metrics::batch_failure("suppressed");
             warn!(%error, "cannot read who is erased, trying on");
             pause(&mut backoff, &stop).await;
