@@ -107,17 +107,20 @@ impl Forget {
         stop: &CancellationToken,
         mut progress: impl FnMut(u64, u64) + Send,
     ) -> Result<Report, ForgetError> {
-        let run = Run { order, id: String::new(), at: now(), words: Words::of(order.subject.as_ref()) };
+        let words = Words::of(order.subject.as_ref());
+        let mut run = Run { order, id: String::new(), at: now(), words };
         let mut list = self.suppressed.refresh(self.lake.as_ref()).await?;
         for _ in 0..PASSES_MAX {
             let wanted = run.wanted(Arc::clone(&list));
-            let Some(found) = scan::find(&self.lake, &wanted, stop, &mut progress).await? else {
+            let Some(mut found) = scan::find(&self.lake, &wanted, stop, &mut progress).await? else {
                 return Ok(Report::default());
             };
+            run.words.add(std::mem::take(&mut found.seen.words));
             let trackings = self.known_as(&run, &found).await?;
             let hashed = |(id, numbers): &(String, bool)| (pseudonym(id, list.key()), *numbers);
             let more: Vec<_> = trackings.iter().map(hashed).collect();
-            if more.iter().all(|(hash, numbers)| list.has_tracking(hash, *numbers)) {
+            let is_known = more.iter().all(|(hash, numbers)| list.has_tracking(hash, *numbers));
+            if is_known && run.words == wanted.words {
                 return Ok(Report {
                     erasure_id: None,
                     trackings: trackings.len(),
@@ -128,7 +131,7 @@ impl Forget {
                     is_over: true,
                 });
             }
-            // Other events of what was found need not name the person.
+            // Other events of what was found need not name the person, and what quotes them need not be an event.
             list = Arc::new(list.plus(more));
         }
         Err(ForgetError::Restless)
