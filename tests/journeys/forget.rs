@@ -326,6 +326,35 @@ fn who_was_landed_as_hashes_is_found_by_the_same_key() {
 }
 
 #[test]
+fn while_everything_runs_nothing_of_them_comes_back_into_the_tables() {
+    let dir = tempfile::tempdir().expect("temporary folder");
+    let deployment = embedded(dir.path());
+    let lines = "select coalesce(sum(lines), 0)::bigint as n from raw.loaded_file";
+    let mut up = deployment.start(&["up"]);
+    let send = |bodies: &[String]| {
+        for body in bodies {
+            assert_eq!(post(up.listen(), body.as_bytes()).expect("an answer").status, 200);
+        }
+    };
+    send(&bodies());
+    deployment.await_count(lines, 6);
+    assert!(!traces_in_warehouse(&deployment).is_empty());
+
+    forget(&deployment, &["--customer", EMAIL]);
+    // Batch need not have seen the list yet.
+    let update = body(7, "p-one", 7, "", "with Zyxwina again");
+    send(&[bodies(), vec![update]].concat());
+    deployment.await_count(lines, 13);
+
+    assert_eq!(traces_in_warehouse(&deployment), [""; 0]);
+    up.terminate();
+    assert!(up.wait().success());
+    deployment.run_ok(&["forget", "--sweep", "--yes"]);
+    assert_eq!(traces(&deployment), [""; 0]);
+    assert_eq!(deployment.count("select count(*) as n from raw.tracking_event"), 7);
+}
+
+#[test]
 fn a_new_order_of_a_forgotten_customer_is_an_order_of_theirs() {
     let dir = tempfile::tempdir().expect("temporary folder");
     let deployment = embedded(dir.path());
