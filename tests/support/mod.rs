@@ -9,6 +9,7 @@ pub mod aws;
 pub mod contents;
 pub mod oracle;
 pub mod pairing;
+pub mod person;
 pub mod process;
 pub mod standin;
 pub mod waybill;
