@@ -23,7 +23,8 @@ use waybill::aftership::{tracking, webhook};
 use waybill::event::line::{LINE_BYTES_MAX, decode, encode, encode_read, from_message, to_message};
 use waybill::event::{BodySha256, Event, Source, is_plausible, truncate_to_micros};
 use waybill::lake::LakeError;
-use waybill::lake::dead_letter::{Audit, Closed, DeadLetter, Filter};
+use waybill::lake::audit::Audit;
+use waybill::lake::dead_letter::{Closed, DeadLetter, Filter};
 use waybill::lake::layout::{self, Compression};
 use waybill::lake::manifest::{KeysHash, Manifest, ManifestError};
 use waybill::lake::object::{Packer, UnpackError, unpack};
@@ -100,7 +101,7 @@ pub fn line(data: &[u8]) {
         Ok(event) => {
             let key = event.event_key.as_str();
             assert!((1..=200).contains(&key.len()) && key.bytes().all(|byte| byte.is_ascii_graphic()));
-            assert_eq!(BodySha256::of(&event.body), event.body_sha256);
+            assert!(event.redacted.is_some() || BodySha256::of(&event.body) == event.body_sha256);
             assert!(oracles::can_be_stored(event.received_at));
             oracles::comes_back(&event);
         }

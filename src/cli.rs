@@ -41,6 +41,8 @@ pub enum Command {
         #[command(subcommand)]
         action: DeadLetters,
     },
+    /// Erase a person from the lake, the dead letters and the warehouse, for good.
+    Forget(Forget),
     /// Send signed, realistic webhooks to a URL, as AfterShip would.
     Simulate(Simulate),
     /// Run one read-only statement in the warehouse.
@@ -151,6 +153,33 @@ pub struct Act {
     pub yes: bool,
     /// Why, for the audit record.
     #[arg(long, value_name = "TEXT")]
+    pub reason: Option<String>,
+}
+
+/// `forget`
+#[derive(Debug, Args)]
+#[command(group = clap::ArgGroup::new("whom").required(true).args(["customer", "tracking", "sweep"]))]
+pub struct Forget {
+    /// Whose: an e-mail address, a phone number as written, or a customer id; `-` reads it from stdin.
+    #[arg(long, value_name = "EMAIL|PHONE|ID")]
+    pub customer: Option<String>,
+    /// Of which parcel: AfterShip's id, or the number at the courier; `-` reads it from stdin.
+    #[arg(long, value_name = "ID|NUMBER")]
+    pub tracking: Option<String>,
+    /// Once more everybody who was erased before, for what has come since.
+    #[arg(long)]
+    pub sweep: bool,
+    /// Numbers of parcel and order too.
+    #[arg(long, conflicts_with = "sweep")]
+    pub with_numbers: bool,
+    /// Say what would be done, and do nothing.
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Do not ask; needed when stdin is no terminal.
+    #[arg(long)]
+    pub yes: bool,
+    /// Why, for the audit record; a ticket's number, not the person.
+    #[arg(long, value_name = "TEXT", required_unless_present_any = ["dry_run", "sweep"])]
     pub reason: Option<String>,
 }
 

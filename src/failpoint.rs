@@ -91,6 +91,17 @@ mod points {
         "replay.before_send",
         "replay.before_mark",
         "replay.after_mark",
+        "forget.after_audit",
+        "forget.after_suppressed",
+        "forget.after_found",
+        "forget.before_warehouse",
+        "forget.after_warehouse",
+        "forget.before_object",
+        "forget.after_object",
+        "forget.after_letter_mark",
+        "forget.after_letter",
+        "forget.before_audit",
+        "forget.before_over",
     ];
 
     /// Every mistake that can be asked for, with what it does wrong.

@@ -11,6 +11,7 @@
 //! 3. [`load`] takes the objects that the ledger lacks, parses them ([`aftership::tracking`]) and merges events,
 //!    facts and ledger into the [`warehouse`] in one transaction.
 //! 4. [`replay`] takes dead letters back to the queue.
+//! 5. [`forget`] erases a person wherever an event of theirs rests, and sees to it that nothing brings them back.
 //!
 //! One rule holds everywhere: **make the next copy durable, then let go of the last.** A crash leaves at most a
 //! duplicate, and the warehouse absorbs it by the event's key.
@@ -35,6 +36,8 @@ pub mod batch;
 pub mod load;
 
 pub mod replay;
+
+pub mod forget;
 
 pub mod ops;
 

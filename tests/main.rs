@@ -15,6 +15,7 @@ mod support;
 
 mod contracts {
     pub mod damage;
+    pub mod erase;
     pub mod lake;
     pub mod loads;
     pub mod queue;
@@ -29,10 +30,12 @@ mod journeys {
     pub mod crash;
     pub mod dead_letters;
     pub mod embedded;
+    pub mod forget;
     pub mod loaders;
     pub mod order;
     pub mod outage;
     pub mod overload;
+    pub mod privacy;
     pub mod redrive;
     pub mod secrets;
     pub mod seeded;

@@ -169,7 +169,7 @@ fn checkpoint(item: &Json<'_>) -> Checkpoint {
 }
 
 /// The older id, unless it says nothing: the same id again, or a filler.
-fn legacy_id(msg: &Json<'_>, id: &str) -> Option<String> {
+pub(super) fn legacy_id(msg: &Json<'_>, id: &str) -> Option<String> {
     let legacy_id = first(msg, &["legacy_id"])?;
     let is_filler = legacy_id == id || legacy_id == DEPRECATED || legacy_id.bytes().all(|byte| byte == b'0');
     (!is_filler).then_some(legacy_id)

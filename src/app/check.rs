@@ -128,7 +128,12 @@ async fn lake(settings: &Settings) -> Result<String, String> {
     }
     let lake = places::lake(settings).await.map_err(|error| describe(&error))?;
     lake.probe().await.map_err(|error| error.to_string())?;
-    Ok(format!("{} lake reached", lake.kind()))
+    let suppressed = places::suppressed(settings, lake.as_ref()).await.map_err(|error| describe(&error))?;
+    let open = match suppressed.get().open().count() {
+        0 => String::new(),
+        count => format!("; {count} erasures are not over: ask for them again with `waybill forget`"),
+    };
+    Ok(format!("{} lake reached{open}", lake.kind()))
 }
 
 async fn warehouse(settings: &Settings) -> Result<String, String> {

@@ -203,7 +203,7 @@ fn finish(report: &Report, verb: &str) -> anyhow::Result<Exit> {
 }
 
 /// Cancelled by Ctrl-C or SIGTERM: what was done stays done.
-fn interrupted() -> CancellationToken {
+pub(super) fn interrupted() -> CancellationToken {
     let stop = CancellationToken::new();
     let token = stop.clone();
     tokio::spawn(async move {

@@ -5,6 +5,7 @@ mod admin;
 mod check;
 mod dead_letters;
 mod demo;
+mod forget;
 mod movers;
 mod places;
 mod query;
@@ -117,6 +118,7 @@ async fn dispatch(cli: Cli, flags: BTreeMap<String, String>) -> anyhow::Result<E
         Command::Batch(mover) => movers::batch(&sources, &mover).await,
         Command::Load(mover) => movers::load(&sources, &mover).await,
         Command::DeadLetters { action } => dead_letters::run(&sources, action).await,
+        Command::Forget(arguments) => forget::run(&sources, &arguments).await,
         Command::Simulate(arguments) => simulate::run(&sources, &arguments).await,
         Command::Query(arguments) => query::run(&sources, &arguments).await,
         Command::Migrate => migrate(&sources).await,

@@ -9,9 +9,11 @@ use tokio::task::JoinHandle;
 use tracing::info;
 
 use crate::aftership::signature::{Secrets, Verifier};
+use crate::batch::treatment::Treatment;
 use crate::batch::{Batch, BatchSettings, Landed};
 use crate::cli;
 use crate::lake::Lake;
+use crate::lake::suppressed::Latest;
 use crate::load::{Load, LoadSettings, Loaded};
 use crate::queue::Queue;
 use crate::receive::{CurrentVerifier, Receive, ReceiveSettings, Received};
@@ -57,6 +59,7 @@ pub(super) async fn batch(sources: &Sources, arguments: &cli::Mover) -> anyhow::
     let settings = sources.gather(&[Need::Queue, Need::Lake])?;
     let queues = places::queues(&settings.without_spool()).await?;
     let lake = places::lake(&settings).await?;
+    let suppressed = places::suppressed(&settings, lake.as_ref()).await?;
     let mut running = Running::new(settings);
     running.end_with(queues.disk.as_ref());
     let landed = Arc::new(Landed::default());
@@ -65,7 +68,7 @@ pub(super) async fn batch(sources: &Sources, arguments: &cli::Mover) -> anyhow::
     }
     let _ops = bind_ops(&running, &arguments.ports, None).await?;
     let stop = running.shutdown.draining_token();
-    let mover = batch_mover(&running, &queues, &lake, &landed);
+    let mover = batch_mover(&running, &queues, &lake, &landed, suppressed);
     if arguments.once {
         mover.run_once(stop).await;
     } else {
@@ -90,12 +93,13 @@ pub(super) async fn load(sources: &Sources, arguments: &cli::Mover) -> anyhow::R
     let lake = places::lake(&settings).await?;
     let warehouse = places::warehouse(&settings)?;
     places::prepare(&settings, warehouse.as_ref()).await?;
+    let suppressed = places::suppressed(&settings, lake.as_ref()).await?;
     let mut running = Running::new(settings);
     if arguments.once {
         running.settings.ops_listen = None;
     }
     let _ops = bind_ops(&running, &arguments.ports, Some(warehouse.clone())).await?;
-    let load = load_mover(&running, &lake, &warehouse, &Arc::new(Loaded::default()), None);
+    let load = load_mover(&running, &lake, &warehouse, &Arc::new(Loaded::default()), None, suppressed);
     let stop = running.shutdown.draining_token();
     if !arguments.once {
         load.run(stop).await;
@@ -125,6 +129,7 @@ pub(super) fn batch_mover(
     queues: &Queues,
     lake: &Arc<dyn Lake>,
     landed: &Arc<Landed>,
+    suppressed: Latest,
 ) -> Batch {
     let settings = &running.settings;
     Batch {
@@ -137,11 +142,18 @@ pub(super) fn batch_mover(
             events_max: settings.batch_events,
             lease: settings.batch_lease,
             compression: settings.lake_compression,
+            treatment: treatment(settings),
             ..BatchSettings::default()
         },
+        suppressed: Arc::new(suppressed),
         health: running.health.clone(),
         landed: Arc::clone(landed),
     }
+}
+
+fn treatment(settings: &Settings) -> Treatment {
+    let key = settings.privacy_key.as_ref().map_or("", |key| key.expose());
+    Treatment::new(settings.privacy, key.as_bytes())
 }
 
 /// `landed`: of a batch mover in the same process, whose work is then loaded at once.
@@ -151,11 +163,13 @@ pub(super) fn load_mover(
     warehouse: &Arc<dyn Warehouse>,
     loaded: &Arc<Loaded>,
     landed: Option<&Arc<Landed>>,
+    suppressed: Latest,
 ) -> Load {
     Load {
         lake: Arc::clone(lake),
         warehouse: Arc::clone(warehouse),
         settings: LoadSettings { interval: running.settings.load_interval, ..LoadSettings::default() },
+        suppressed,
         health: running.health.clone(),
         loaded: Arc::clone(loaded),
         landed: landed.map(|landed| Arc::clone(&landed.notify)),

@@ -8,9 +8,11 @@ use anyhow::Context;
 use aws_config::SdkConfig;
 use tracing::warn;
 
+use crate::aftership::personal;
 use crate::lake::Lake;
 use crate::lake::disk::DiskLake;
 use crate::lake::s3::{S3Lake, S3Options};
+use crate::lake::suppressed::{Latest, ListError, Suppressed};
 use crate::ops::aws;
 use crate::queue::disk::{DiskOptions, DiskQueue};
 use crate::queue::late::LateQueue;
@@ -23,6 +25,9 @@ use crate::warehouse::postgres::PostgresWarehouse;
 use crate::warehouse::{SchemaState, Warehouse};
 
 use super::Misconfigured;
+
+/// How long a start waits for the lake.
+const LOOK_MAX: Duration = Duration::from_secs(5);
 
 /// A queue, and what stands beside it.
 pub(super) struct Queues {
@@ -185,6 +190,23 @@ pub(super) async fn lake_that_is_there(settings: &Settings) -> anyhow::Result<Ar
         return Err(Misconfigured(format!("there is no lake in {}", dir.display())).into());
     }
     lake(settings).await
+}
+
+/// Reads who is erased. A lake that is away is no reason not to start; a list that nobody can use is.
+pub(super) async fn suppressed(settings: &Settings, lake: &dyn Lake) -> anyhow::Result<Latest> {
+    let latest = Latest::new(nobody(settings));
+    match tokio::time::timeout(LOOK_MAX, latest.refresh(lake)).await {
+        Ok(Err(ListError::Unusable(why))) => Err(Misconfigured(why).into()),
+        Ok(Ok(_) | Err(ListError::Lake(_))) | Err(_) => Ok(latest),
+    }
+}
+
+/// The list of who is erased before it was read.
+pub(super) fn nobody(settings: &Settings) -> Suppressed {
+    match &settings.privacy_key {
+        Some(key) => Suppressed::new(key.expose().as_bytes(), personal::key_id(key.expose().as_bytes())),
+        None => Suppressed::new(b"", String::new()),
+    }
 }
 
 /// Opens the warehouse; nothing is connected or locked yet.

@@ -13,7 +13,7 @@ use crate::failpoint::seeded_bug;
 use crate::lake::{Lake, LakeError, Object, Put, layout};
 use crate::queue::{Delivery, Depth, Enqueued, Lease, Queue, QueueError, SendError};
 use crate::warehouse::rows::{FileOutcome, LoadSet};
-use crate::warehouse::{Answer, Cell, SchemaState, Warehouse, WarehouseError};
+use crate::warehouse::{Answer, Cell, Erasure, SchemaState, Warehouse, WarehouseError};
 
 /// Puts a mistake around a queue.
 pub(super) fn queue(inner: Arc<dyn Queue>) -> Arc<dyn Queue> {
@@ -133,6 +133,10 @@ impl Lake for Seeded<dyn Lake> {
         self.0.put_new(key, body).await
     }
 
+    async fn replace(&self, key: &str, body: Bytes) -> Result<(), LakeError> {
+        self.0.replace(key, body).await
+    }
+
     async fn get(&self, key: &str) -> Result<Bytes, LakeError> {
         if seeded_bug!("object_named_by_minute") && key.starts_with(layout::EVENTS) {
             return self.0.get(&named_by_minute(key)).await;
@@ -212,6 +216,18 @@ impl Warehouse for SeededWarehouse {
             return self.0.load(under_other_names(set)).await;
         }
         self.0.load(set).await
+    }
+
+    async fn known_as(
+        &self,
+        ids: Vec<String>,
+        number: Option<String>,
+    ) -> Result<Vec<String>, WarehouseError> {
+        self.0.known_as(ids, number).await
+    }
+
+    async fn erase(&self, erasure: Erasure) -> Result<(), WarehouseError> {
+        self.0.erase(erasure).await
     }
 
     async fn query(&self, sql: &str) -> Result<Answer, WarehouseError> {

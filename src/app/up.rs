@@ -41,6 +41,8 @@ pub(super) async fn up(sources: &Sources, arguments: &cli::Up) -> anyhow::Result
     let verifier = CurrentVerifier::new(verifier(&settings));
     let places = Places::open(&settings).await?;
     places::prepare(&settings, places.warehouse.as_ref()).await?;
+    let batch_suppressed = places::suppressed(&settings, places.lake.as_ref()).await?;
+    let load_suppressed = places::suppressed(&settings, places.lake.as_ref()).await?;
 
     let running = Running::new(settings);
     running.end_with(places.queues.disk.as_ref());
@@ -64,11 +66,11 @@ pub(super) async fn up(sources: &Sources, arguments: &cli::Up) -> anyhow::Result
     let receiving =
         start_receive(&running, verifier, &places.queues.main, listener, &received, FINISH_WITH_OTHERS);
     let receiving = running.watch_over("receive", receiving);
-    let batching =
-        tokio::spawn(batch_mover(&running, &places.queues, &places.lake, &landed).run(batch_stop.clone()));
-    let batching = running.watch_over("batch", batching);
+    let batch = batch_mover(&running, &places.queues, &places.lake, &landed, batch_suppressed);
+    let batching = running.watch_over("batch", tokio::spawn(batch.run(batch_stop.clone())));
     let loading = {
-        let load = load_mover(&running, &places.lake, &places.warehouse, &loaded, Some(&landed));
+        let (lake, warehouse) = (&places.lake, &places.warehouse);
+        let load = load_mover(&running, lake, warehouse, &loaded, Some(&landed), load_suppressed);
         let stop = load_stop.clone();
         running.watch_over("load", tokio::spawn(async move { load.run(stop).await }))
     };

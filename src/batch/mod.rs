@@ -3,6 +3,7 @@
 //! Leases messages, groups them by the UTC minute of arrival ([`window`]), and lands each group as one object, then
 //! the manifest, then deletes the messages ([`flush`]). What cannot be an event goes to the lake's dead letters
 //! with its reason ([`read`]). A message that failed before travels alone, so that it takes no neighbour along.
+//! Personal data is treated on the way ([`treatment`]): it is kept, hashed or dropped.
 //!
 //! Holds at most [`BatchSettings::held_max`] messages (SQS allows 120,000 in flight) and, of their bytes, only the
 //! compressed form. Knows nothing of where an event came from.
@@ -10,6 +11,8 @@
 mod flush;
 mod leases;
 pub mod read;
+mod settings;
+pub mod treatment;
 pub mod window;
 
 use std::sync::Arc;
@@ -25,8 +28,8 @@ use tracing::{debug, info, warn};
 use crate::failpoint::{failpoint, seeded_bug};
 use crate::lake::Lake;
 use crate::lake::dead_letter::DeadLetter;
-use crate::lake::layout::Compression;
 use crate::lake::manifest::FlushReason;
+use crate::lake::suppressed::Latest;
 use crate::ops::health::Health;
 use crate::ops::metrics;
 use crate::ops::retry::Backoff;
@@ -34,44 +37,9 @@ use crate::queue::{Delivery, Lease, Queue};
 
 use flush::Flusher;
 use leases::Held;
-use read::Verdict;
+use read::{Readable, Verdict};
+pub use settings::BatchSettings;
 use window::{Closed, WindowLimits, Windows};
-
-/// How the batch mover works.
-#[derive(Debug, Clone)]
-pub struct BatchSettings {
-    /// How long an event waits for company.
-    pub age: Duration,
-    /// Uncompressed bytes of one object.
-    pub bytes_max: usize,
-    /// Events of one object.
-    pub events_max: usize,
-    /// How long a message is hidden from others before it must be extended; what a crash costs in freshness.
-    pub lease: Duration,
-    /// Messages held at once.
-    pub held_max: usize,
-    /// Deliveries after which a message travels alone.
-    pub attempts_alone: u32,
-    /// Deliveries after which a message becomes a dead letter.
-    pub attempts_max: u32,
-    /// What objects are compressed with.
-    pub compression: Compression,
-}
-
-impl Default for BatchSettings {
-    fn default() -> Self {
-        BatchSettings {
-            age: Duration::from_secs(5),
-            bytes_max: 16 * 1024 * 1024,
-            events_max: 10_000,
-            lease: Duration::from_secs(30),
-            held_max: 20_000,
-            attempts_alone: 3,
-            attempts_max: 16,
-            compression: Compression::Zstd,
-        }
-    }
-}
 
 /// What has been landed since the start; the loader waits for `notify` when both run in one process.
 #[derive(Debug, Default)]
@@ -94,6 +62,8 @@ pub struct Batch {
     pub lake: Arc<dyn Lake>,
     /// How.
     pub settings: BatchSettings,
+    /// Who is erased.
+    pub suppressed: Arc<Latest>,
     /// Watchdog.
     pub health: Health,
     /// Counts for whoever looks.
@@ -107,6 +77,8 @@ const RECEIVE_MAX: usize = 200;
 const RECEIVE_BYTES: usize = 8 * 1024 * 1024;
 /// The first time, when their size is not known yet.
 const FIRST_RECEIVE: usize = 10;
+/// How old the list of who is erased may be.
+const SUPPRESSED_AGE_MAX: Duration = Duration::from_secs(10);
 /// How long one receive waits; also the longest that a drain waits for it.
 const RECEIVE_WAIT: Duration = Duration::from_secs(5);
 /// The same where asking is free.
@@ -138,6 +110,7 @@ impl Batch {
         let (sender, receiver) = mpsc::channel(2);
         let receiving = tokio::spawn(receive(
             Arc::clone(&self.queue),
+            Watch { lake: Arc::clone(&self.lake), suppressed: Arc::clone(&self.suppressed) },
             held.clone(),
             self.settings.clone(),
             sender,
@@ -239,12 +212,18 @@ impl Batch {
     ) {
         metrics::batch_received(deliveries.len() as u64);
         let now = Timestamp::now();
+        let BatchSettings { treatment, attempts_max, .. } = &self.settings;
+        let suppressed = self.suppressed.get();
         let mut closed = Vec::new();
         let mut letters = Vec::new();
         let mut alone_count = 0;
         for delivery in deliveries {
             let lease = delivery.lease.clone();
-            match read::read(&delivery, self.settings.attempts_max, now) {
+            let verdict = read::read(&delivery, treatment, &suppressed, *attempts_max, now);
+            if let Verdict::Event(Readable { redacted: Some(how), .. }) = &verdict {
+                metrics::batch_redacted(how.as_str());
+            }
+            match verdict {
                 Verdict::Dead(letter) => letters.push((*letter, lease)),
                 Verdict::Event(event) if delivery.receive_count > self.settings.attempts_alone => {
                     debug!(
@@ -308,9 +287,16 @@ impl Flushes {
     }
 }
 
+/// Where to look who is erased.
+struct Watch {
+    lake: Arc<dyn Lake>,
+    suppressed: Arc<Latest>,
+}
+
 /// Leases messages while there is room. Never drops a receive half-way: its messages would stay hidden.
 async fn receive(
     queue: Arc<dyn Queue>,
+    watch: Watch,
     held: Held,
     settings: BatchSettings,
     sender: mpsc::Sender<Vec<Delivery>>,
@@ -323,6 +309,17 @@ async fn receive(
         tokio::select! {
             () = held.room(settings.held_max) => {}
             () = stop.cancelled() => return,
+        }
+        // Nothing is taken in without knowing who is erased.
+        let looked = tokio::select! {
+            looked = watch.suppressed.keep_fresh(watch.lake.as_ref(), SUPPRESSED_AGE_MAX) => looked,
+            () = stop.cancelled() => return,
+        };
+        if let Err(error) = looked {
+            metrics::batch_failure("suppressed");
+            warn!(%error, "cannot read who is erased, trying on");
+            pause(&mut backoff, &stop).await;
+            continue;
         }
         let max = count_max.min(settings.held_max.saturating_sub(held.count())).max(1);
         // A drain waits for this to end; only where asking costs money is a long wait worth it.
@@ -347,12 +344,17 @@ async fn receive(
             Err(error) => {
                 metrics::batch_failure("receive");
                 warn!(%error, "cannot receive from the queue, trying on");
-                tokio::select! {
-                    () = tokio::time::sleep(backoff.next()) => {}
-                    () = stop.cancelled() => return,
-                }
+                pause(&mut backoff, &stop).await;
             }
         }
+    }
+}
+
+/// Until the next attempt, or the end.
+async fn pause(backoff: &mut Backoff, stop: &CancellationToken) {
+    tokio::select! {
+        () = tokio::time::sleep(backoff.next()) => {}
+        () = stop.cancelled() => {}
     }
 }
 
@@ -397,10 +399,7 @@ async fn empty_dead_letter_queue(
             Err(error) => {
                 metrics::batch_failure("receive_dead_letters");
                 warn!(%error, "cannot receive from the dead-letter queue, trying on");
-                tokio::select! {
-                    () = tokio::time::sleep(backoff.next()) => {}
-                    () = stop.cancelled() => return,
-                }
+                pause(&mut backoff, &stop).await;
             }
         }
     }

@@ -1,4 +1,7 @@
 //! What one queue message is: an event for the lake, or a dead letter with its reason. Pure.
+//!
+//! The only way into the lake's events, so personal data is treated here. Dead letters keep the bytes as they came:
+//! they are what nobody could read, and a replay makes its event of them.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -7,9 +10,12 @@ use base64::prelude::BASE64_STANDARD;
 use jiff::Timestamp;
 
 use crate::aftership::webhook::{self, Unreadable};
-use crate::event::{BodySha256, Event, line};
+use crate::event::{BodySha256, Event, Redacted, line};
 use crate::lake::dead_letter::{DeadLetter, Reason};
+use crate::lake::suppressed::Suppressed;
 use crate::queue::Delivery;
+
+use super::treatment::{Treated, Treatment};
 
 /// A message, looked at.
 #[derive(Debug)]
@@ -23,8 +29,10 @@ pub enum Verdict {
 /// An event that the loader will be able to read.
 #[derive(Debug)]
 pub struct Readable {
-    /// The line exactly as it lay in the queue.
+    /// The line as it lands: exactly as it lay in the queue, unless personal data was replaced.
     pub line: Vec<u8>,
+    /// What was done to personal data, if there was anything to do.
+    pub redacted: Option<Redacted>,
     /// For the manifest's hash.
     pub event_key: String,
     /// Decides the minute.
@@ -33,11 +41,21 @@ pub struct Readable {
 
 /// Reads a message. `attempts_max`: deliveries after which even a readable message is set aside, since something
 /// about it keeps stopping us before it is deleted.
-pub fn read(delivery: &Delivery, attempts_max: u32, now: Timestamp) -> Verdict {
+pub fn read(
+    delivery: &Delivery,
+    treatment: &Treatment,
+    suppressed: &Suppressed,
+    attempts_max: u32,
+    now: Timestamp,
+) -> Verdict {
     // A message that makes the reader panic must not take its neighbours along.
-    let attempt = catch_unwind(AssertUnwindSafe(|| read_message(delivery, now)));
-    let (event, line) = match attempt {
-        Ok(Ok(pair)) => pair,
+    let attempt = catch_unwind(AssertUnwindSafe(|| {
+        let (event, line) = read_message(delivery, now)?;
+        let treated = treatment.of(&event, suppressed);
+        Ok::<_, Box<DeadLetter>>((event, line, treated))
+    }));
+    let (event, line, treated) = match attempt {
+        Ok(Ok(read)) => read,
         Ok(Err(letter)) => return Verdict::Dead(letter),
         Err(_) => return Verdict::Dead(message_letter(delivery, Reason::GaveUp, "reading it panics", now)),
     };
@@ -45,8 +63,17 @@ pub fn read(delivery: &Delivery, attempts_max: u32, now: Timestamp) -> Verdict {
         let detail = format!("delivered {} times without being stored", delivery.receive_count);
         return Verdict::Dead(event_letter(delivery, &event, Reason::GaveUp, Some(detail), now));
     }
+    let (line, redacted) = match treated {
+        Treated::AsReceived => (line, None),
+        Treated::Instead(line, how) => (line, Some(how)),
+        Treated::TooLong => {
+            let detail = "too long once its personal data is replaced".to_owned();
+            return Verdict::Dead(event_letter(delivery, &event, Reason::GaveUp, Some(detail), now));
+        }
+    };
     Verdict::Event(Readable {
         line,
+        redacted,
         event_key: event.event_key.as_str().to_owned(),
         received_at: event.received_at,
     })

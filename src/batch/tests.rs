@@ -60,6 +60,7 @@ impl Bench {
             dead_letter_queue: None,
             lake: Arc::clone(&self.lake),
             settings: BatchSettings { age: Duration::from_millis(200), ..BatchSettings::default() },
+            suppressed: Arc::default(),
             health: Health::new(),
             landed: Arc::new(Landed::default()),
         };

@@ -218,7 +218,7 @@ mod tests {
     }
 
     fn event(received_at: &str, line: &str) -> Readable {
-        Readable { line: line.into(), event_key: line.into(), received_at: at(received_at) }
+        Readable { line: line.into(), redacted: None, event_key: line.into(), received_at: at(received_at) }
     }
 
     fn windows(bytes_max: usize, events_max: usize) -> Windows {

@@ -5,6 +5,10 @@
 //! `body` is the bytes as received when the strict reader takes them as one line (UTF-8, no line break, depth at
 //! most 64, no lone surrogate, no space around it); else `body_base64` stands in its place. A queue message is the
 //! base64 text of the zstd-compressed line: no character set to fear, and small.
+//!
+//! A body that is not as received has two members more: `"redacted":"hash|drop|erased","stored_sha256":…` stand behind
+//! `body_sha256`, which stays the hash of the body as received. Then the body is checked against `stored_sha256`. A
+//! program that knows neither finds a body that does not match, and rejects the line.
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
@@ -13,7 +17,7 @@ use jiff::Timestamp;
 use serde::Deserialize;
 
 use super::json::{self, Document, JsonError};
-use super::{BodySha256, Event, EventKey, Source, format_instant};
+use super::{BodySha256, Event, EventKey, Redacted, Source, format_instant};
 
 /// Largest line we take, bytes: the largest body in base64, and room for the rest.
 pub const LINE_BYTES_MAX: usize = 2 * 1024 * 1024;
@@ -59,7 +63,7 @@ pub fn encode(event: &Event) -> Vec<u8> {
 
 /// The same for a body that the strict reader has read already (`None`: it could not).
 pub fn encode_read(event: &Event, document: Option<&Document<'_>>) -> Vec<u8> {
-    let mut line = Vec::with_capacity(event.body.len() + 400);
+    let mut line = Vec::with_capacity(event.body.len() + 500);
     line.extend_from_slice(b"{\"v\":1,\"event_key\":");
     write_text(&mut line, Some(event.event_key.as_str()));
     line.extend_from_slice(b",\"event_id\":");
@@ -72,6 +76,12 @@ pub fn encode_read(event: &Event, document: Option<&Document<'_>>) -> Vec<u8> {
     write_text(&mut line, event.replay_id.as_deref());
     line.extend_from_slice(b",\"body_sha256\":");
     write_text(&mut line, Some(&event.body_sha256.to_hex()));
+    if let Some(how) = event.redacted {
+        line.extend_from_slice(b",\"redacted\":");
+        write_text(&mut line, Some(how.as_str()));
+        line.extend_from_slice(b",\"stored_sha256\":");
+        write_text(&mut line, Some(&BodySha256::of(&event.body).to_hex()));
+    }
     if is_verbatim(&event.body, document) {
         line.extend_from_slice(b",\"body\":");
         line.extend_from_slice(&event.body);
@@ -83,7 +93,7 @@ pub fn encode_read(event: &Event, document: Option<&Document<'_>>) -> Vec<u8> {
     line
 }
 
-/// Reads a line and checks the body against its hash. Fields it does not know are passed over.
+/// Reads a line and checks the body against its hash: that of what was received, or of what was stored. Fields it does not know are passed over.
 pub fn decode(line: &[u8]) -> Result<Event, LineError> {
     let members = json::parse_members(line)?;
     let raw = |name: &str| members.iter().rev().find(|(key, _)| key == name).map(|(_, text)| *text);
@@ -100,13 +110,23 @@ pub fn decode(line: &[u8]) -> Result<Event, LineError> {
         }
         (None, None) => return Err(LineError::Field("body")),
     };
-    let body_sha256 = raw("body_sha256")
-        .and_then(read_text::<String>)
-        .and_then(|text| BodySha256::from_hex(&text))
-        .ok_or(LineError::Field("body_sha256"))?;
-    if BodySha256::of(&body) != body_sha256 {
+    let sha256 = |name: &'static str| {
+        raw(name)
+            .and_then(read_text::<String>)
+            .and_then(|text| BodySha256::from_hex(&text))
+            .ok_or(LineError::Field(name))
+    };
+    let body_sha256 = sha256("body_sha256")?;
+    // What was received is gone then, and only what was stored can be checked.
+    let is_redacted = raw("stored_sha256").is_some();
+    let expected = if is_redacted { sha256("stored_sha256")? } else { body_sha256 };
+    if BodySha256::of(&body) != expected {
         return Err(LineError::BodyChanged);
     }
+    let redacted = is_redacted.then(|| {
+        let word = raw("redacted").and_then(read_text::<String>);
+        word.map_or(Redacted::Other, |word| Redacted::from_word(&word))
+    });
 
     let source = match raw("source").and_then(read_text::<String>).as_deref() {
         Some("webhook") => Source::Webhook,
@@ -129,6 +149,7 @@ pub fn decode(line: &[u8]) -> Result<Event, LineError> {
             .ok_or(LineError::Field("received_at"))?,
         replay_id: raw("replay_id").and_then(read_text),
         body_sha256,
+        redacted,
         body,
     })
 }
@@ -196,6 +217,7 @@ mod tests {
             received_at: "2026-07-09T12:00:00.123456Z".parse().expect("instant"),
             replay_id: None,
             body_sha256: BodySha256::of(body),
+            redacted: None,
             body: Bytes::copy_from_slice(body),
         }
     }
@@ -269,6 +291,58 @@ mod tests {
         assert_eq!(decode(line.as_bytes()).expect("readable"), event(b"{}"));
     }
 
+    const REDACTED: &[u8] = br#"{"msg":{"customer_name":null}}"#;
+
+    fn redacted(how: Redacted) -> Event {
+        event(br#"{"msg":{"customer_name":"Ada"}}"#).with_body(Bytes::from_static(REDACTED), how)
+    }
+
+    #[test]
+    fn a_redacted_line_has_both_hashes() {
+        let line = String::from_utf8(encode(&redacted(Redacted::Drop))).expect("UTF-8");
+
+        let received = BodySha256::of(br#"{"msg":{"customer_name":"Ada"}}"#).to_hex();
+        let stored = BodySha256::of(REDACTED).to_hex();
+        assert!(line.starts_with(r#"{"v":1,"event_key":"94dadd60-ed26-46d0-aa52-3ced925a50ff","#), "{line}");
+        assert!(
+            line.ends_with(&format!(
+                r#""body_sha256":"{received}","redacted":"drop","stored_sha256":"{stored}","body":{}}}"#,
+                String::from_utf8_lossy(REDACTED)
+            )),
+            "{line}"
+        );
+    }
+
+    #[test]
+    fn a_redacted_line_comes_back_and_a_change_of_it_is_noticed() {
+        for how in [Redacted::Hash, Redacted::Drop, Redacted::Erased, Redacted::Other] {
+            let line = encode(&redacted(how));
+            assert_eq!(decode(&line).expect("own line"), redacted(how));
+
+            let changed = String::from_utf8(line).expect("UTF-8").replace(":null}}", ":\"Eve\"}}");
+            assert!(matches!(decode(changed.as_bytes()), Err(LineError::BodyChanged)));
+        }
+    }
+
+    #[test]
+    fn a_word_of_the_future_is_no_fault() {
+        let line = String::from_utf8(encode(&redacted(Redacted::Drop)))
+            .expect("UTF-8")
+            .replace(r#""redacted":"drop""#, r#""redacted":"folded""#);
+
+        assert_eq!(decode(line.as_bytes()).expect("readable").redacted, Some(Redacted::Other));
+    }
+
+    #[test]
+    fn who_does_not_know_redacted_lines_sees_a_changed_body() {
+        // As it is to a program that passes over both members.
+        let line = String::from_utf8(encode(&redacted(Redacted::Drop)))
+            .expect("UTF-8")
+            .replace("\"stored_sha256\"", "\"unknown\"");
+
+        assert!(matches!(decode(line.as_bytes()), Err(LineError::BodyChanged)));
+    }
+
     #[test]
     fn a_message_that_unpacks_to_too_much_is_refused() {
         let bomb = zstd::bulk::compress(&vec![b' '; 8 * LINE_BYTES_MAX], 3).expect("compress");
@@ -282,6 +356,18 @@ mod tests {
         #[test]
         fn any_body_survives_line_and_message(body in proptest::collection::vec(any::<u8>(), 0..300)) {
             let sent = event(&body);
+            let line = from_message(&to_message(&encode(&sent))).expect("own message");
+
+            prop_assert_eq!(decode(&line).expect("own line"), sent);
+        }
+
+        #[test]
+        fn any_redacted_body_survives_line_and_message(
+            received in proptest::collection::vec(any::<u8>(), 0..100),
+            stored in proptest::collection::vec(any::<u8>(), 0..300),
+            how in prop::sample::select(vec![Redacted::Hash, Redacted::Drop, Redacted::Erased]),
+        ) {
+            let sent = event(&received).with_body(Bytes::from(stored), how);
             let line = from_message(&to_message(&encode(&sent))).expect("own message");
 
             prop_assert_eq!(decode(&line).expect("own line"), sent);

@@ -34,10 +34,43 @@ impl Source {
     }
 }
 
+/// What was done to the personal data in a body before it came to rest.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Redacted {
+    /// Keyed hashes stand in its place.
+    Hash,
+    /// `null` stands in its place.
+    Drop,
+    /// Its person was erased: `null` also in place of what couriers wrote.
+    Erased,
+    /// A word of a newer program.
+    Other,
+}
+
+impl Redacted {
+    /// The word used in lines.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Redacted::Hash => "hash",
+            Redacted::Drop => "drop",
+            Redacted::Erased => "erased",
+            Redacted::Other => "other",
+        }
+    }
+
+    /// The word read back; one that nobody knows yet is [`Redacted::Other`].
+    pub fn from_word(word: &str) -> Redacted {
+        [Redacted::Hash, Redacted::Drop, Redacted::Erased]
+            .into_iter()
+            .find(|known| known.as_str() == word)
+            .unwrap_or(Redacted::Other)
+    }
+}
+
 /// One update of one tracking, as received.
 ///
 /// `received_at` is a UTC instant in whole microseconds ([`truncate_to_micros`]), the resolution that lines and
-/// warehouses keep. `body` is exactly what AfterShip sent.
+/// warehouses keep. `body` is exactly what AfterShip sent, unless `redacted` says otherwise.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Event {
     /// Same key, same event: see [`identity`].
@@ -50,9 +83,11 @@ pub struct Event {
     pub received_at: Timestamp,
     /// The replay that sent it again, if one did.
     pub replay_id: Option<String>,
-    /// SHA-256 of `body`.
+    /// SHA-256 of the body as received; of `body` itself unless that is `redacted`.
     pub body_sha256: BodySha256,
-    /// The bytes as received.
+    /// What was done to the personal data in `body`; `None`: it is as received.
+    pub redacted: Option<Redacted>,
+    /// The bytes as received, or what is left of them.
     pub body: Bytes,
 }
 
@@ -68,8 +103,15 @@ impl Event {
             received_at,
             replay_id: None,
             body_sha256,
+            redacted: None,
             body,
         }
+    }
+
+    /// The same event with less in its body. Key, arrival and the hash of what was received stay: it is the same
+    /// event in every order and count.
+    pub fn with_body(self, body: Bytes, how: Redacted) -> Event {
+        Event { redacted: Some(how), body, ..self }
     }
 }
 

@@ -13,6 +13,8 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use tracing::warn;
 
+use crate::failpoint::failpoint;
+
 use super::{Lake, LakeError, Put, layout, list_all};
 
 /// Letters read at once.
@@ -128,6 +130,8 @@ pub enum How {
     Replayed,
     /// Not wanted.
     Dropped,
+    /// It was about somebody who is erased; nothing of it is left.
+    Erased,
 }
 
 impl How {
@@ -136,6 +140,7 @@ impl How {
         match self {
             How::Replayed => "replayed",
             How::Dropped => "dropped",
+            How::Erased => "erased",
         }
     }
 }
@@ -164,6 +169,11 @@ impl Closed {
     pub fn dropped(at: Timestamp, reason: Option<String>) -> Self {
         Closed { how: How::Dropped, at, replay_id: None, reason }
     }
+
+    /// Nothing of it is left.
+    pub fn erased(at: Timestamp) -> Self {
+        Closed { how: How::Erased, at, replay_id: None, reason: None }
+    }
 }
 
 /// A letter in a list.
@@ -173,40 +183,6 @@ pub struct Listed {
     pub letter: DeadLetter,
     /// What was done about it, if anything.
     pub closed: Option<Closed>,
-}
-
-/// What an audit record is about.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Action {
-    /// Letters are sent again.
-    Replay,
-    /// Letters are dropped.
-    Drop,
-}
-
-/// What is about to be done, by whom, and why.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Audit {
-    /// Version of the format, 1.
-    pub v: u32,
-    /// When.
-    #[serde(with = "crate::event::instant_text")]
-    pub at: Timestamp,
-    /// What.
-    pub action: Action,
-    /// The operator's name on the machine.
-    pub who: Option<String>,
-    /// The conditions.
-    pub filter: String,
-    /// Letters it is about.
-    pub count: usize,
-    /// Their ids.
-    pub ids: Vec<String>,
-    /// Why, in the operator's words.
-    pub reason: Option<String>,
-    /// Ties events and marks to this record.
-    pub replay_id: Option<String>,
 }
 
 /// Which letters; all conditions must hold.
@@ -344,22 +320,20 @@ pub async fn list(lake: &dyn Lake, filter: &Filter, all: bool) -> Result<Vec<Lis
         .await
 }
 
+/// Takes the body out of a letter, and says so with a mark first, so that nobody sends it again meanwhile.
+pub async fn erase(lake: &dyn Lake, letter: &DeadLetter, at: Timestamp) -> Result<(), LakeError> {
+    close(lake, letter, &Closed::erased(at)).await?;
+    failpoint!("forget.after_letter_mark");
+    let detail = Some("its person was erased".to_owned());
+    let left = DeadLetter { detail, body_base64: String::new(), ..letter.clone() };
+    let body = serde_json::to_vec(&left).expect("a letter always has a JSON form");
+    lake.replace(&letter.key(), Bytes::from(body)).await
+}
+
 /// Marks a letter as dealt with; the first mark stays.
 pub async fn close(lake: &dyn Lake, letter: &DeadLetter, closed: &Closed) -> Result<Put, LakeError> {
     let body = serde_json::to_vec(closed).expect("a mark always has a JSON form");
     lake.put_new(&layout::closed_key(letter.received_at, &letter.id), Bytes::from(body)).await
-}
-
-/// Writes down what is about to be done.
-pub async fn record(lake: &dyn Lake, audit: &Audit) -> Result<(), LakeError> {
-    let body = serde_json::to_vec(audit).expect("a record always has a JSON form");
-    let action = match audit.action {
-        Action::Replay => "replay",
-        Action::Drop => "drop",
-    };
-    let hash = hex::encode(&Sha256::digest(&body)[..8]);
-    lake.put_new(&layout::audit_key(audit.at, action, &hash), Bytes::from(body)).await?;
-    Ok(())
 }
 
 /// One file that is damaged must not hide all others.

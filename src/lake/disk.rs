@@ -1,7 +1,8 @@
 //! The lake in a folder.
 //!
 //! An object is written beside its place, flushed, and then linked to its name: the link fails when the name is
-//! taken, so that of many writers one wins, and nobody ever sees half an object. Folders are flushed too, up to
+//! taken, so that of many writers one wins, and nobody ever sees half an object. To erase, a rename takes the place of
+//! the link. Folders are flushed too, up to
 //! the first that was there before: a name that is not on disk is no object.
 
 use std::fs::{self, File};
@@ -74,6 +75,23 @@ impl DiskLake {
             Ok(put)
         };
         write().map_err(|error| failure("write", &path, &error))
+    }
+
+    /// A rename puts the new bytes in the place of the old ones at once.
+    fn replace_whole(&self, key: &str, body: &[u8]) -> Result<(), LakeError> {
+        let path = self.path(key)?;
+        let folder = path.parent().unwrap_or(&self.root);
+        if !path.is_file() {
+            return Err(LakeError::NotFound(key.to_owned()));
+        }
+        let write = || -> std::io::Result<()> {
+            let mut unnamed = tempfile::NamedTempFile::new_in(self.root.join(UNNAMED))?;
+            unnamed.write_all(body)?;
+            unnamed.as_file().sync_all()?;
+            unnamed.persist(&path).map_err(|error| error.error)?;
+            File::open(folder)?.sync_all()
+        };
+        write().map_err(|error| failure("rewrite", &path, &error))
     }
 
     /// Makes a folder and all above it, and flushes each new name.
@@ -170,6 +188,11 @@ impl Lake for DiskLake {
     async fn put_new(&self, key: &str, body: Bytes) -> Result<Put, LakeError> {
         let key = key.to_owned();
         self.blocking(move |lake| lake.put(&key, &body)).await
+    }
+
+    async fn replace(&self, key: &str, body: Bytes) -> Result<(), LakeError> {
+        let key = key.to_owned();
+        self.blocking(move |lake| lake.replace_whole(&key, &body)).await
     }
 
     async fn get(&self, key: &str) -> Result<Bytes, LakeError> {

@@ -17,6 +17,11 @@ pub const DEAD_LETTERS: &str = "dead-letters/";
 /// Marks of dead letters that were replayed or dropped, by the day of their arrival.
 pub const CLOSED: &str = "audit/dead-letters/";
 
+/// Who is erased: keyed hashes of people and trackings.
+pub const SUPPRESSED: &str = "suppressed/";
+/// Ends the name of a mark in there that an erasure is over.
+const OVER: &str = "-over.json";
+
 /// What an object of events is packed with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Compression {
@@ -111,6 +116,21 @@ pub fn audit_key(at: Timestamp, action: &str, hash: &str) -> String {
     format!("audit/{}{}-{action}-{hash}.json", day_folder(at), compact(at))
 }
 
+/// An entry of the list of who is erased.
+pub fn suppressed_key(erasure_id: &str, hash: &str) -> String {
+    format!("{SUPPRESSED}{erasure_id}-{hash}.json")
+}
+
+/// The mark that an erasure is over.
+pub fn erasure_over_key(erasure_id: &str) -> String {
+    format!("{SUPPRESSED}{erasure_id}{OVER}")
+}
+
+/// The erasure that such a mark is about.
+pub fn erasure_over(key: &str) -> Option<&str> {
+    key.strip_prefix(SUPPRESSED)?.strip_suffix(OVER)
+}
+
 fn day_folder(instant: Timestamp) -> String {
     instant.strftime("dt=%Y-%m-%d/").to_string()
 }
@@ -162,6 +182,13 @@ mod tests {
         let keys: Vec<String> = times.iter().map(|time| manifest_key(at(time), "f")).collect();
         assert!(keys.is_sorted());
         assert!(manifests_after(at(times[1])) < keys[1] && manifests_after(at(times[1])) > keys[0]);
+    }
+
+    #[test]
+    fn an_erasures_entries_and_its_mark_are_told_apart() {
+        assert_eq!(suppressed_key("1-2", "abc"), "suppressed/1-2-abc.json");
+        assert_eq!(erasure_over(&erasure_over_key("1-2")), Some("1-2"));
+        assert_eq!(erasure_over(&suppressed_key("1-2", "abc")), None);
     }
 
     #[test]

@@ -1,18 +1,22 @@
-//! The second place: every event's bytes for ever, as objects that are written once and never changed.
+//! The second place: every event's bytes for ever, as objects that are written once. Only erasing a person changes one.
 //!
 //! The promise, held by one contract suite (`tests/contracts/lake.rs`) for every backend:
 //! - [`Lake::put_new`] creates an object whole or not at all, durable when it returns. Among concurrent puts of
 //!   one key exactly one is [`Put::Created`].
+//! - [`Lake::replace`] puts other bytes into an object: who reads it sees the old ones or the new ones, whole. Its name
+//!   stays, so that whatever names it goes on being right.
 //! - [`Lake::list`] is in byte order of keys, complete up to what existed when it was called.
 //!
 //! Keys are made in [`layout`] alone, are relative to the lake's root and use `/`.
 
+pub mod audit;
 pub mod dead_letter;
 pub mod disk;
 pub mod layout;
 pub mod manifest;
 pub mod object;
 pub mod s3;
+pub mod suppressed;
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -65,6 +69,9 @@ pub enum LakeError {
 pub trait Lake: Send + Sync + 'static {
     /// Creates `key` unless it exists. Durable when it returns.
     async fn put_new(&self, key: &str, body: Bytes) -> Result<Put, LakeError>;
+
+    /// Puts `body` in the place of an object that is there. Durable when it returns. For erasing, and nothing else.
+    async fn replace(&self, key: &str, body: Bytes) -> Result<(), LakeError>;
 
     /// The whole object.
     async fn get(&self, key: &str) -> Result<Bytes, LakeError>;

@@ -115,6 +115,20 @@ impl S3Lake {
         }
     }
 
+    /// Without a condition: an object that was deleted a moment ago is there again, with less in it.
+    async fn replace_once(&self, key: &str, body: Bytes) -> Result<(), LakeError> {
+        self.client
+            .put_object()
+            .bucket(&self.bucket)
+            .key(format!("{}{key}", self.root))
+            .checksum_algorithm(ChecksumAlgorithm::Crc32)
+            .body(ByteStream::from(body))
+            .send()
+            .await
+            .map(|_| ())
+            .map_err(|error| failure("rewrite", key, &error))
+    }
+
     async fn get_once(&self, key: &str) -> Result<Bytes, LakeError> {
         let outcome =
             self.client.get_object().bucket(&self.bucket).key(format!("{}{key}", self.root)).send().await;
@@ -193,6 +207,10 @@ impl S3Lake {
 impl Lake for S3Lake {
     async fn put_new(&self, key: &str, body: Bytes) -> Result<Put, LakeError> {
         self.patiently(|| self.put_once(key, body.clone())).await
+    }
+
+    async fn replace(&self, key: &str, body: Bytes) -> Result<(), LakeError> {
+        self.patiently(|| self.replace_once(key, body.clone())).await
     }
 
     async fn get(&self, key: &str) -> Result<Bytes, LakeError> {

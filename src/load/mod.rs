@@ -9,10 +9,12 @@ pub mod discover;
 pub mod facts;
 pub mod read;
 pub mod reject;
+mod settings;
 mod summary;
+mod work;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use futures_util::stream::{self, StreamExt};
@@ -22,6 +24,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use crate::failpoint::failpoint;
+use crate::lake::suppressed::{Latest, ListError};
 use crate::lake::{Lake, LakeError};
 use crate::ops::health::Health;
 use crate::ops::metrics;
@@ -30,50 +33,9 @@ use crate::warehouse::{Warehouse, WarehouseError};
 
 use discover::{Discovery, Found, Listing};
 use read::ReadFile;
-pub use summary::Summary;
-
-/// How the load mover works.
-#[derive(Debug, Clone)]
-pub struct LoadSettings {
-    /// How often to look for new objects.
-    pub interval: Duration,
-    /// Objects of one transaction.
-    pub files_max: usize,
-    /// Bytes of one transaction, unpacked; parsed they take several times the memory.
-    pub bytes_max: usize,
-    /// Objects read at once.
-    pub readers: usize,
-    /// Longest share of the time that loading may take; the pause between loads grows to keep it.
-    pub duty_max: f64,
-    /// How often to list all events, for what a crash left without a manifest.
-    pub full_listing_every: Duration,
-}
-
-impl Default for LoadSettings {
-    fn default() -> Self {
-        LoadSettings {
-            interval: Duration::from_secs(5),
-            files_max: 256,
-            bytes_max: 48 * 1024 * 1024,
-            readers: 2,
-            duty_max: 0.3,
-            full_listing_every: Duration::from_secs(24 * 3600),
-        }
-    }
-}
-
-/// What has been loaded since the start.
-#[derive(Debug, Default)]
-pub struct Loaded {
-    /// Events new in the warehouse.
-    pub events: AtomicU64,
-    /// Lines in the warehouse, repetitions included, rejects not.
-    pub lines: AtomicU64,
-    /// Lines and objects rejected.
-    pub rejected: AtomicU64,
-    /// Rung after each load.
-    pub notify: Notify,
-}
+pub use settings::LoadSettings;
+pub use summary::{Loaded, Summary};
+use work::Work;
 
 /// The mover.
 pub struct Load {
@@ -83,6 +45,8 @@ pub struct Load {
     pub warehouse: Arc<dyn Warehouse>,
     /// How.
     pub settings: LoadSettings,
+    /// Who is erased, and must not come back.
+    pub suppressed: Latest,
     /// Watchdog.
     pub health: Health,
     /// Counts for whoever looks.
@@ -97,6 +61,9 @@ pub enum LoadError {
     /// The lake.
     #[error("cannot read from the lake")]
     Lake(#[from] LakeError),
+    /// Nobody who is erased may come back.
+    #[error("cannot load without knowing who is erased")]
+    Suppressed(#[from] ListError),
     /// The warehouse.
     #[error("cannot load into the warehouse")]
     Warehouse(#[from] WarehouseError),
@@ -108,29 +75,6 @@ const ROUND_MAX: Duration = Duration::from_secs(15 * 60);
 const MANIFESTS_MAX: usize = 64;
 /// How long a listing of everything goes on before what has just landed has its turn again.
 const LISTING_SLICE: Duration = Duration::from_secs(30);
-
-/// One piece of work: what is done of it, and of how much.
-struct Work<'a> {
-    summary: Summary,
-    total: u64,
-    progress: &'a mut (dyn FnMut(u64, u64) + Send),
-}
-
-impl<'a> Work<'a> {
-    fn new(progress: &'a mut (dyn FnMut(u64, u64) + Send)) -> Self {
-        Work { summary: Summary::default(), total: 0, progress }
-    }
-
-    fn left(&self) -> u64 {
-        self.total.saturating_sub(self.summary.files + self.summary.files_missing)
-    }
-
-    fn tell(&mut self) {
-        let left = self.left();
-        metrics::load_waiting_files(left);
-        (self.progress)(self.total - left, self.total);
-    }
-}
 
 impl Load {
     /// Loads every object that is there now and that the ledger lacks. `progress` gets (done, of) in objects; `of`
@@ -185,12 +129,12 @@ impl Load {
                     );
                     warn!(error = %reason, "load failed, trying on");
                     metrics::load_failure(match error {
-                        LoadError::Lake(_) => "lake",
+                        LoadError::Lake(_) | LoadError::Suppressed(_) => "lake",
                         LoadError::Warehouse(_) => "warehouse",
                     });
                     // Loading is late, receiving is not: this must not turn webhooks away.
                     let place = match error {
-                        LoadError::Lake(_) => "lake",
+                        LoadError::Lake(_) | LoadError::Suppressed(_) => "lake",
                         LoadError::Warehouse(_) => "warehouse",
                     };
                     self.health.set_degraded(place, &reason);
@@ -316,6 +260,9 @@ impl Load {
         let unloaded = self.warehouse.unloaded(keys).await?;
         let wanted: std::collections::HashSet<String> = unloaded.into_iter().collect();
         let waiting: Vec<Found> = found.into_iter().filter(|object| wanted.contains(&object.key)).collect();
+        if !waiting.is_empty() {
+            self.suppressed.refresh(self.lake.as_ref()).await?;
+        }
         work.total += waiting.len() as u64;
         metrics::load_waiting_files(work.left());
         let reads = stream::iter(waiting).map(|object| self.fetch(object));
@@ -372,9 +319,17 @@ impl Load {
             }
         };
         let (key, expected) = (object.key.clone(), object.lines);
-        let file = tokio::task::spawn_blocking(move || read::read(&object.key, object.landed_at, &body))
-            .await
-            .map_err(|_| LakeError::Unavailable("reading an object was interrupted".into()))?;
+        let suppressed = self.suppressed.get();
+        let file = tokio::task::spawn_blocking(move || {
+            read::read_without(&object.key, object.landed_at, &body, &suppressed)
+        })
+        .await
+        .map_err(|_| LakeError::Unavailable("reading an object was interrupted".into()))?;
+        if file.unerased > 0 {
+            // It landed behind an erasure's back: loaded without its person, but the lake still holds it.
+            warn!(path = %key, lines = file.unerased, "an object holds people who are erased: run `waybill forget --sweep`");
+            metrics::load_unerased(file.unerased);
+        }
         match expected {
             // Cut at the end of a line it would look whole.
             Some(expected) if file.rows.is_readable && file.rows.lines < expected => {
@@ -386,9 +341,24 @@ impl Load {
         }
     }
 
+    /// Reads again what was read before somebody was erased: what is loaded behind an erasure would stay.
+    async fn without_erased(&self, files: Vec<ReadFile>) -> Result<Vec<ReadFile>, LoadError> {
+        let entries = self.suppressed.refresh(self.lake.as_ref()).await?.entries();
+        if files.iter().all(|file| file.suppressed_entries == entries || !file.rows.is_readable) {
+            return Ok(files);
+        }
+        let mut again = Vec::with_capacity(files.len());
+        for file in files {
+            let found =
+                Found { key: file.rows.file, landed_at: file.rows.landed_at, lines: Some(file.rows.lines) };
+            again.extend(self.fetch(found).await?);
+        }
+        Ok(again)
+    }
+
     async fn commit(&self, files: Vec<ReadFile>, summary: &mut Summary) -> Result<(), LoadError> {
         let started = Instant::now();
-        let set = read::combine(files);
+        let set = read::combine(self.without_erased(files).await?);
         let arrivals: Vec<(String, Vec<Timestamp>)> = set
             .files
             .iter()

@@ -7,10 +7,11 @@ use bytes::Bytes;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
-use crate::aftership::{tracking, webhook};
+use crate::aftership::{personal, tracking, webhook};
 use crate::event::identity::SnapshotOrder;
-use crate::event::line;
+use crate::event::{Event, line};
 use crate::lake::object;
+use crate::lake::suppressed::Suppressed;
 use crate::warehouse::rows::{Claim, EventRow, FileRows, LoadSet, RejectedRow, Snapshot, TrackingRow, clean};
 
 use super::{facts, reject};
@@ -32,10 +33,19 @@ pub struct ReadFile {
     pub claims: Vec<Claim>,
     /// Size of its text.
     pub bytes_unpacked: usize,
+    /// Entries of the list of who is erased that were known.
+    pub suppressed_entries: usize,
+    /// Lines about somebody erased that are still whole in the lake.
+    pub unerased: u64,
 }
 
 /// Reads an object.
 pub fn read(file: &str, landed_at: Timestamp, body: &Bytes) -> ReadFile {
+    read_without(file, landed_at, body, &Suppressed::default())
+}
+
+/// Reads an object as if those who are erased had been erased in it, whether they are or not.
+pub fn read_without(file: &str, landed_at: Timestamp, body: &Bytes, suppressed: &Suppressed) -> ReadFile {
     let unpacked = match object::unpack(file, body, OBJECT_BYTES_MAX) {
         Ok(unpacked) => unpacked,
         Err(error) => return unreadable(file, landed_at, reject::of_object(&error), error.to_string()),
@@ -50,12 +60,14 @@ pub fn read(file: &str, landed_at: Timestamp, body: &Bytes) -> ReadFile {
     };
     let mut newest = Newest::default();
     let mut claims = Vec::new();
+    let mut unerased = 0;
     for text in lines(&unpacked) {
         rows.lines += 1;
         // A line that makes us panic must not stop the others, nor this load for ever.
-        let attempt = catch_unwind(AssertUnwindSafe(|| read_line(rows.lines, text)));
+        let attempt = catch_unwind(AssertUnwindSafe(|| read_line(rows.lines, text, suppressed)));
         match attempt.unwrap_or(Err("reader_failed")) {
-            Ok((event, snapshot)) => {
+            Ok((event, snapshot, is_whole)) => {
+                unerased += u64::from(is_whole);
                 claims.extend(claim(&snapshot.tracking));
                 rows.events.push(event);
                 newest.offer(snapshot);
@@ -67,7 +79,14 @@ pub fn read(file: &str, landed_at: Timestamp, body: &Bytes) -> ReadFile {
     }
     claims.sort();
     claims.dedup();
-    ReadFile { rows, snapshots: newest.into_vec(), claims, bytes_unpacked: unpacked.len() }
+    ReadFile {
+        rows,
+        snapshots: newest.into_vec(),
+        claims,
+        bytes_unpacked: unpacked.len(),
+        suppressed_entries: suppressed.entries(),
+        unerased,
+    }
 }
 
 /// Puts objects together for one transaction.
@@ -125,12 +144,19 @@ fn lines(text: &[u8]) -> impl Iterator<Item = &[u8]> {
     text.split(|byte| *byte == b'\n').filter(move |_| !is_empty)
 }
 
-fn read_line(number: u64, text: &[u8]) -> Result<(EventRow, Snapshot), &'static str> {
+/// The last one: it is about somebody erased, and still whole.
+fn read_line(
+    number: u64,
+    text: &[u8],
+    suppressed: &Suppressed,
+) -> Result<(EventRow, Snapshot, bool), &'static str> {
     if text.len() > line::LINE_BYTES_MAX {
         return Err("line_too_long");
     }
     let event = line::decode(text).map_err(|error| reject::of_line(&error))?;
-    let webhook = webhook::read(&event.body).map_err(reject::of_body)?;
+    let erased = erased(&event, suppressed);
+    let body = erased.as_deref().unwrap_or(&event.body);
+    let webhook = webhook::read(body).map_err(reject::of_body)?;
     let mut tracking = tracking::read(&webhook);
     if tracking.id.len() > ID_BYTES_MAX {
         return Err("tracking_id_too_long");
@@ -155,7 +181,17 @@ fn read_line(number: u64, text: &[u8]) -> Result<(EventRow, Snapshot), &'static 
             .map(|instant| TimeZone::UTC.to_datetime(instant).date()),
         is_test: tracking.is_test,
     };
-    Ok((row, snapshot))
+    Ok((row, snapshot, erased.is_some()))
+}
+
+/// What is left of the body when it is about somebody erased; `None`: it stays as it is.
+fn erased(event: &Event, suppressed: &Suppressed) -> Option<Vec<u8>> {
+    if suppressed.is_empty() {
+        return None;
+    }
+    personal::erase_marked(&event.body, suppressed.key(), |trackings, people| {
+        suppressed.extent(trackings, people, event.received_at).map(|extent| extent.with_numbers)
+    })
 }
 
 /// An object that nobody should read into memory.
@@ -177,12 +213,15 @@ fn unreadable(file: &str, landed_at: Timestamp, reason: &'static str, text: Stri
         snapshots: Vec::new(),
         claims: Vec::new(),
         bytes_unpacked: 0,
+        suppressed_entries: 0,
+        unerased: 0,
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use crate::event::Event;
+    use crate::event::Redacted;
+    use crate::lake::suppressed::Entry;
 
     use super::*;
 
@@ -222,6 +261,43 @@ mod tests {
                 (6, "body_changed")
             ]
         );
+    }
+
+    #[test]
+    fn who_is_erased_is_loaded_without_a_trace_also_from_a_whole_line() {
+        const KEY: &[u8] = b"sixteen letters or more";
+        let entry = Entry {
+            v: 1,
+            id: "e1".to_owned(),
+            at: "2026-07-10T00:00:00Z".parse().expect("instant"),
+            key_id: "k".to_owned(),
+            subject: None,
+            people: Vec::new(),
+            trackings: vec![personal::pseudonym("t1", KEY)],
+            with_numbers: true,
+        };
+        let suppressed = Suppressed::new(KEY, "k".to_owned()).with(entry);
+        let whole = r#"{"msg":{"id":"t1","tracking_number":"N1","checkpoints":[{"message":"at Ada's"}]}}"#;
+        let other = line(&whole.replace("t1", "t2"));
+        let whole = line(whole);
+        let event = line::decode(&whole).expect("own line");
+        let body = personal::erase(&event.body, true).expect("something to erase");
+        let erased = line::encode(&event.with_body(body.into(), Redacted::Erased));
+
+        let read = |first: &[u8]| {
+            let body = Bytes::from([first, other.as_slice()].join(&b'\n'));
+            read_without("events/x.jsonl", Timestamp::UNIX_EPOCH, &body, &suppressed)
+        };
+        let (from_whole, from_erased) = (read(&whole), read(&erased));
+
+        assert_eq!((from_whole.unerased, from_erased.unerased), (1, 0));
+        assert_eq!(from_whole.rows, from_erased.rows);
+        for read in [from_whole, from_erased] {
+            let of = |id: &str| read.snapshots.iter().find(|s| s.tracking.source_tracking_id == id).cloned();
+            let (t1, t2) = (of("t1").expect("loaded"), of("t2").expect("loaded"));
+            assert_eq!((t1.tracking.tracking_number, t1.checkpoints[0].message.clone()), (None, None));
+            assert_eq!(t2.checkpoints[0].message.as_deref(), Some("at Ada's"));
+        }
     }
 
     #[test]

@@ -1,6 +1,23 @@
 //! What a load did, in numbers.
 
+use std::sync::atomic::AtomicU64;
+
+use tokio::sync::Notify;
+
 use crate::warehouse::rows::FileOutcome;
+
+/// What has been loaded since the start.
+#[derive(Debug, Default)]
+pub struct Loaded {
+    /// Events new in the warehouse.
+    pub events: AtomicU64,
+    /// Lines in the warehouse, repetitions included, rejects not.
+    pub lines: AtomicU64,
+    /// Lines and objects rejected.
+    pub rejected: AtomicU64,
+    /// Rung after each load.
+    pub notify: Notify,
+}
 
 /// What `load --once` prints.
 #[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize)]

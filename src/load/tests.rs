@@ -72,6 +72,7 @@ impl Bench {
             lake: Arc::clone(&self.lake),
             warehouse: Arc::clone(&self.warehouse),
             settings: LoadSettings { interval: Duration::from_millis(20), ..LoadSettings::default() },
+            suppressed: Latest::default(),
             health: Health::new(),
             loaded: Arc::new(Loaded::default()),
             landed: None,

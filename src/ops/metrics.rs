@@ -122,6 +122,11 @@ const PUT_AGAIN: Metric = counts(
 );
 const DEAD: Metric =
     counts("waybill_batch_dead_letters_total", &["reason"], "Messages set aside as dead letters");
+const REDACTED: Metric = counts(
+    "waybill_batch_redacted_events_total",
+    &["how"],
+    "Events that land with their personal data replaced, by how: hash, drop or erased",
+);
 const DELETED: Metric = counts(
     "waybill_batch_deleted_messages_total",
     &["result"],
@@ -148,6 +153,11 @@ const LOAD_TIME: Metric =
 const WAITING: Metric = state("waybill_load_waiting_files", &[], "Objects known and not yet loaded");
 const TO_FACT: Metric =
     times("waybill_load_ack_to_fact_seconds", &[], AGE, "From acknowledged to queryable in the fact tables");
+const UNERASED: Metric = counts(
+    "waybill_load_unerased_lines_total",
+    &[],
+    "Lines about erased people that were still whole in the lake; they are loaded without them",
+);
 const LOAD_FAILED: Metric = counts(
     "waybill_load_failures_total",
     &["kind"],
@@ -182,6 +192,7 @@ pub const CATALOGUE: &[Metric] = &[
     PUT_TIME,
     PUT_AGAIN,
     DEAD,
+    REDACTED,
     DELETED,
     LEASE_LOST,
     HELD_EVENTS,
@@ -193,6 +204,7 @@ pub const CATALOGUE: &[Metric] = &[
     LOAD_TIME,
     WAITING,
     TO_FACT,
+    UNERASED,
     LOAD_FAILED,
 ];
 
@@ -322,6 +334,11 @@ pub fn batch_dead_lettered(reason: &'static str) {
     counter!(DEAD.name, "reason" => reason).increment(1);
 }
 
+/// An event lands with its personal data replaced.
+pub fn batch_redacted(how: &'static str) {
+    counter!(REDACTED.name, "how" => how).increment(1);
+}
+
 /// Landed messages were deleted, or were not.
 pub fn batch_deleted(ok: u64, failed: u64) {
     counter!(DELETED.name, "result" => "ok").increment(ok);
@@ -384,6 +401,11 @@ pub fn load_waiting_files(n: u64) {
 pub fn load_ack_to_fact(age: Duration) {
     static AGES: OnceLock<Histogram> = OnceLock::new();
     record(&AGES, TO_FACT.name, age);
+}
+
+/// Lines were loaded without the people in them, whom the lake still holds.
+pub fn load_unerased(lines: u64) {
+    counter!(UNERASED.name).increment(lines);
 }
 
 /// A load failed; `kind` is whose fault it was.

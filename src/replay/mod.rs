@@ -15,7 +15,8 @@ use uuid::Uuid;
 use crate::aftership::webhook;
 use crate::event::{Event, EventKey, Source, line};
 use crate::failpoint::{failpoint, seeded_bug};
-use crate::lake::dead_letter::{self, Action, Audit, Closed, DeadLetter, Filter};
+use crate::lake::audit::{self, Action, Audit};
+use crate::lake::dead_letter::{self, Closed, DeadLetter, Filter, Reason};
 use crate::lake::{Lake, LakeError};
 use crate::queue::{Queue, SendError};
 
@@ -152,6 +153,10 @@ pub async fn drop_letters(
 /// The event a letter was. A message that never was one of ours is read again: a newer program may understand it.
 fn revive(letter: &DeadLetter, replay_id: &str) -> Option<Event> {
     let body = letter.body().ok()?;
+    if body.is_empty() && letter.reason != Reason::Empty {
+        // Its person was erased.
+        return None;
+    }
     // Without a source it is the queue message itself that was kept.
     let Some(source) = letter.source.as_deref() else {
         let text = String::from_utf8(body).ok()?;
@@ -206,7 +211,7 @@ async fn record(
         reason: order.reason.clone(),
         replay_id: replay_id.map(str::to_owned),
     };
-    dead_letter::record(lake, &audit).await
+    audit::record(lake, &audit).await
 }
 
 fn pace(rate: f64) -> tokio::time::Interval {

@@ -12,6 +12,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::aftership::personal::Privacy;
 use crate::aftership::signature::Product;
 use crate::lake::layout::Compression;
 
@@ -130,6 +131,10 @@ pub struct Settings {
     pub batch_lease: Duration,
     /// What objects are compressed with.
     pub lake_compression: Compression,
+    /// What is done to personal data before it lands.
+    pub privacy: Privacy,
+    /// Makes pseudonyms.
+    pub privacy_key: Option<Secret>,
     /// How often to load.
     pub load_interval: Duration,
     /// Upgrade the schema at start.
@@ -315,6 +320,25 @@ mod tests {
 
         let shown = format!("{settings:?}");
         assert!(!shown.contains("0123456789abcdef") && !shown.contains("hunter2"), "{shown}");
+    }
+
+    #[test]
+    fn hashing_needs_a_key_that_cannot_be_guessed() {
+        const KEY: (&str, &str) = ("WAYBILL_PRIVACY_KEY", "sixteen letters or more");
+        let hash = ("WAYBILL_PRIVACY", "hash");
+        for wrong in [&[SECRET, hash][..], &[SECRET, hash, ("WAYBILL_PRIVACY_KEY", "short")]] {
+            let faults = gather(wrong, None, &up()).expect_err("guessable").0;
+            assert!(faults.len() == 1 && faults[0].contains("WAYBILL_PRIVACY_KEY"), "{faults:?}");
+        }
+        assert!(gather(&[SECRET, ("WAYBILL_PRIVACY", "blur")], None, &up()).is_err());
+        assert!(gather(&[SECRET, ("WAYBILL_PRIVACY_KEY", "short")], None, &up()).is_err());
+
+        let settings = gather(&[SECRET, hash, KEY], None, &up()).expect("good");
+        assert_eq!(settings.privacy, Privacy::Hash);
+        assert!(!format!("{settings:?}").contains(KEY.1));
+        let settings = gather(&[SECRET, ("WAYBILL_PRIVACY", "drop")], None, &up()).expect("needs no key");
+        assert_eq!((settings.privacy, settings.privacy_key), (Privacy::Drop, None));
+        assert_eq!(gather(&[SECRET], None, &up()).expect("good").privacy, Privacy::Keep);
     }
 
     #[test]

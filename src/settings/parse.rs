@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use crate::aftership::personal::{Privacy, UnknownPrivacy};
 use crate::aftership::signature::Product;
 
 use super::table::{Default, TABLE, Value};
@@ -61,6 +62,9 @@ pub(super) fn parse(
     let batch_lease = parser.read("batch_lease", |text| within(duration(text)?, 1_000, 43_200_000));
     let lake_compression = parser
         .read("lake_compression", |text| text.parse().map_err(|_| "must be zstd, gzip or none".to_owned()));
+    let privacy =
+        parser.read("privacy", |text| text.parse().map_err(|error: UnknownPrivacy| error.to_string()));
+    let privacy_key = parser.privacy_key(privacy);
     let load_interval = parser.read("load_interval", |text| within(duration(text)?, 50, 86_400_000));
     let migrate = parser.read("migrate", |text| match text {
         "on" | "true" => Ok(true),
@@ -90,6 +94,8 @@ pub(super) fn parse(
         batch_events: batch_events?,
         batch_lease: batch_lease?,
         lake_compression: lake_compression?,
+        privacy: privacy?,
+        privacy_key,
         load_interval: load_interval?,
         migrate: migrate?,
         drain_delay: drain_delay?,
@@ -177,6 +183,23 @@ impl Parser<'_> {
             ));
         }
         Some(dir.into())
+    }
+
+    /// A short key could be found by trying, and with it everybody.
+    fn privacy_key(&mut self, privacy: Option<Privacy>) -> Option<Secret> {
+        let Some(value) = self.values.get("privacy_key") else {
+            if privacy == Some(Privacy::Hash) {
+                self.faults.push(format!(
+                    "WAYBILL_PRIVACY_KEY: needed (at least {SECRET_CHARS_MIN} characters) with WAYBILL_PRIVACY=hash; \
+                     or name a file that holds it in WAYBILL_PRIVACY_KEY_FILE"
+                ));
+            }
+            return None;
+        };
+        if value.text.chars().count() < SECRET_CHARS_MIN {
+            self.faults.push(format!("{}: shorter than {SECRET_CHARS_MIN} characters", value.origin));
+        }
+        Some(Secret::new(value.text.clone()))
     }
 
     fn webhook_secrets(&mut self, purpose: &Purpose) -> Vec<Secret> {

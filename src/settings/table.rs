@@ -98,6 +98,16 @@ pub const TABLE: &[Setting] = &[
         "how long a message stays hidden when its holder dies; renewed while it lives",
     ),
     plain("lake_compression", Default::Value("zstd"), "what objects are compressed with: zstd, gzip, none"),
+    plain(
+        "privacy",
+        Default::Value("keep"),
+        "what is done to personal data before it lands in the lake: keep, hash, drop",
+    ),
+    secret(
+        "privacy_key",
+        Default::None("none; required with hash, and once somebody is erased"),
+        "secret that pseudonyms are made with, at least 16 characters; the same for all, and never changed",
+    ),
     plain("load_interval", Default::Value("5s"), "how often to load what has landed"),
     plain("migrate", Default::Value("on"), "upgrade the warehouse's schema at start: on, off"),
     plain(

@@ -8,6 +8,7 @@
 //! No primary keys and no indexes: see `docs/decisions`. The merge keeps rows unique.
 
 mod answer;
+mod erase;
 mod open;
 
 use std::path::PathBuf;
@@ -23,7 +24,7 @@ use crate::failpoint::failpoint;
 
 use super::plan::{self, Cell, STAGES, Stage};
 use super::rows::{FileOutcome, LoadSet};
-use super::{Answer, SCHEMA_VERSION, SchemaState, Warehouse, WarehouseError};
+use super::{Answer, Erasure, SCHEMA_VERSION, SchemaState, Warehouse, WarehouseError};
 
 use open::{File, Session};
 
@@ -123,6 +124,18 @@ impl Warehouse for DuckDbWarehouse {
 
     async fn load(&self, set: LoadSet) -> Result<Vec<FileOutcome>, WarehouseError> {
         self.blocking(move |file| load(&File::session(file)?, &set)).await
+    }
+
+    async fn known_as(
+        &self,
+        ids: Vec<String>,
+        number: Option<String>,
+    ) -> Result<Vec<String>, WarehouseError> {
+        self.blocking(move |file| erase::known_as(&File::session(file)?, &ids, number.as_deref())).await
+    }
+
+    async fn erase(&self, erasure: Erasure) -> Result<(), WarehouseError> {
+        self.blocking(move |file| erase::erase(&File::session(file)?, &erasure.clean())).await
     }
 
     async fn query(&self, sql: &str) -> Result<Answer, WarehouseError> {

@@ -5,8 +5,11 @@
 //!   the ledger already is skipped, so a load can be repeated after any crash or lost answer.
 //! - Any order, repetition and split of the same events gives the same tables.
 //! - Two loaders at once: one works, the other waits.
+//! - [`Warehouse::erase`] leaves what a load of the erased bodies into empty tables would give, and every count as it
+//!   was; again it changes nothing.
 
 pub mod duckdb;
+mod erase;
 mod plan;
 pub mod postgres;
 pub mod rows;
@@ -15,6 +18,7 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 use jiff::civil::Date;
 
+pub use erase::Erasure;
 use rows::{FileOutcome, LoadSet};
 
 /// Version of the schema this binary writes.
@@ -94,6 +98,13 @@ pub trait Warehouse: Send + Sync + 'static {
 
     /// Loads everything in `set` in one transaction. One outcome per file that was not in the ledger yet.
     async fn load(&self, set: LoadSet) -> Result<Vec<FileOutcome>, WarehouseError>;
+
+    /// All ids under which trackings are known, of those known by one of `ids`, or by `number` at a courier.
+    async fn known_as(&self, ids: Vec<String>, number: Option<String>)
+    -> Result<Vec<String>, WarehouseError>;
+
+    /// Erases in one transaction, then lets go of the space where the engine can.
+    async fn erase(&self, erasure: Erasure) -> Result<(), WarehouseError>;
 
     /// Runs one read-only statement.
     async fn query(&self, sql: &str) -> Result<Answer, WarehouseError>;

@@ -353,8 +353,13 @@ pub(super) fn merge_statements() -> Vec<String> {
     } else {
         text
     };
+    split(&text)
+}
+
+/// The statements of a script, one by one, without its comments.
+pub(super) fn split(script: &str) -> Vec<String> {
     let without_comments: Vec<&str> =
-        text.lines().filter(|line| !line.trim_start().starts_with("--")).collect();
+        script.lines().filter(|line| !line.trim_start().starts_with("--")).collect();
     without_comments
         .join("\n")
         .split(';')

@@ -5,6 +5,7 @@
 
 mod answer;
 mod copy;
+mod erase;
 mod tls;
 
 use std::time::Duration;
@@ -18,7 +19,7 @@ use crate::failpoint::failpoint;
 
 use super::plan::{self, STAGES};
 use super::rows::{FileOutcome, LoadSet};
-use super::{Answer, SCHEMA_VERSION, SchemaState, Warehouse, WarehouseError};
+use super::{Answer, Erasure, SCHEMA_VERSION, SchemaState, Warehouse, WarehouseError};
 
 const SCHEMA: &str = include_str!("sql/schema/postgres.sql");
 
@@ -157,6 +158,21 @@ impl Warehouse for PostgresWarehouse {
     async fn load(&self, set: LoadSet) -> Result<Vec<FileOutcome>, WarehouseError> {
         let mut slot = self.client(&self.writer).await?;
         load(live(&mut slot)?, &set).await.map_err(|error| failed("load", &error))
+    }
+
+    async fn known_as(
+        &self,
+        ids: Vec<String>,
+        number: Option<String>,
+    ) -> Result<Vec<String>, WarehouseError> {
+        let mut slot = self.client(&self.writer).await?;
+        let found = erase::known_as(live(&mut slot)?, &ids, number.as_deref()).await;
+        found.map_err(|error| failed("look for trackings", &error))
+    }
+
+    async fn erase(&self, erasure: Erasure) -> Result<(), WarehouseError> {
+        let mut slot = self.client(&self.writer).await?;
+        erase::erase(live(&mut slot)?, &erasure.clean()).await.map_err(|error| failed("erase", &error))
     }
 
     async fn query(&self, sql: &str) -> Result<Answer, WarehouseError> {

@@ -33,6 +33,40 @@ async fn a_second_put_changes_nothing(lake: &dyn Lake) {
     assert_eq!(lake.get("second/x").await.expect("get"), "first");
 }
 
+async fn a_replaced_object_has_its_name_and_other_bytes(lake: &dyn Lake) {
+    let keys = ["replace/dt=1/x", "replace/dt=1/y"];
+    for key in keys {
+        lake.put_new(key, Bytes::from_static(b"Ada")).await.expect("put");
+    }
+
+    for _ in 0..2 {
+        lake.replace(keys[0], Bytes::from_static(b"somebody")).await.expect("replace");
+    }
+
+    assert_eq!(lake.get(keys[0]).await.expect("get"), "somebody");
+    assert_eq!(lake.get(keys[1]).await.expect("get"), "Ada", "its neighbour is as it was");
+    let listed = lake.list("replace/", None).await.expect("list");
+    assert_eq!(listed.iter().map(|object| object.key.as_str()).collect::<Vec<_>>(), keys);
+    assert_eq!(listed.iter().map(|object| object.bytes).collect::<Vec<_>>(), [8, 3]);
+    let again = lake.put_new(keys[0], Bytes::from_static(b"Ada")).await.expect("put");
+    assert_eq!(again, Put::AlreadyThere, "who repeats an old put does not bring it back");
+    assert_eq!(lake.get(keys[0]).await.expect("get"), "somebody");
+}
+
+async fn who_reads_while_it_is_replaced_sees_one_or_the_other(lake: &dyn Lake) {
+    let bodies = [vec![b'a'; 300_000], vec![b'b'; 200_000]];
+    lake.put_new("replace/race", Bytes::from(bodies[0].clone())).await.expect("put");
+
+    let replaces = (0..6).map(|round| lake.replace("replace/race", Bytes::from(bodies[round % 2].clone())));
+    let gets = (0..12).map(|_| lake.get("replace/race"));
+    let (replaced, got) = tokio::join!(join_all(replaces), join_all(gets));
+
+    assert!(replaced.iter().all(Result::is_ok), "{replaced:?}");
+    for body in got {
+        assert!(bodies.contains(&body.expect("get").to_vec()), "half an object");
+    }
+}
+
 async fn of_concurrent_puts_one_wins(lake: &dyn Lake) {
     for round in 0..5 {
         let key = format!("race/{round}");
@@ -134,6 +168,8 @@ async fn every_promise(lake: &dyn Lake) {
 async fn every_promise_but_races(lake: &dyn Lake) {
     bytes_come_back_unchanged(lake).await;
     a_second_put_changes_nothing(lake).await;
+    a_replaced_object_has_its_name_and_other_bytes(lake).await;
+    who_reads_while_it_is_replaced_sees_one_or_the_other(lake).await;
     a_listing_is_in_byte_order_and_can_begin_anywhere(lake).await;
     dead_letters_are_kept_for_ever_and_listed_until_closed(lake).await;
 }

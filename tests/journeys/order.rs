@@ -14,6 +14,7 @@ use waybill::lake::Lake;
 use waybill::lake::disk::DiskLake;
 use waybill::lake::layout::{self, Compression};
 use waybill::lake::object::Packer;
+use waybill::lake::suppressed::Latest;
 use waybill::load::{Load, LoadSettings, Loaded, Summary};
 use waybill::ops::health::Health;
 use waybill::warehouse::duckdb::{DuckDbOptions, DuckDbWarehouse};
@@ -127,6 +128,7 @@ async fn deliver(lines: &[Vec<u8>], seed: u64, dir: &Path, warehouse: Arc<dyn Wa
         lake: Arc::clone(&lake),
         warehouse,
         settings: LoadSettings { files_max: random.usize(1..5), ..LoadSettings::default() },
+        suppressed: Latest::default(),
         health: Health::new(),
         loaded: Arc::new(Loaded::default()),
         landed: None,

@@ -6,9 +6,11 @@
 )]
 
 pub mod aws;
+pub mod contents;
 pub mod openloop;
 pub mod oracle;
 pub mod pairing;
+pub mod person;
 pub mod process;
 pub mod standin;
 pub mod torture;

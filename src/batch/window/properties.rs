@@ -74,7 +74,7 @@ proptest! {
                     let text = format!("{:08}", arrivals.len());
                     let line = format!("{text}{}", "x".repeat(bytes)).into_bytes();
                     arrivals.push((received_at, text.clone()));
-                    let event = Readable { line, event_key: text.clone(), received_at };
+                    let event = Readable { line, redacted: None, event_key: text.clone(), received_at };
                     windows.push(&event, Lease::for_tests(&text), now)
                 }
                 Step::Wait(millis) => {

@@ -28,6 +28,15 @@ pub(super) fn texts(set: &LoadSet) -> Vec<String> {
     }
 }
 
+/// The text of these rows.
+pub(super) fn text(rows: &[Vec<Cell<'_>>]) -> String {
+    let mut text = String::new();
+    for cells in rows {
+        write_row(&mut text, cells);
+    }
+    text
+}
+
 /// Fills a stage table.
 pub(super) async fn fill(
     transaction: &Transaction<'_>,

@@ -1,0 +1,109 @@
+//! `waybill forget`.
+
+use std::io::{IsTerminal, Read, Write};
+
+use anyhow::{Context, bail};
+
+use crate::cli;
+use crate::forget::subject::{Kind, Subject};
+use crate::forget::{Forget, Order, Report};
+use crate::settings::{Need, Settings};
+
+use super::dead_letters::interrupted;
+use super::{Exit, Misconfigured, Sources, Usage, places, status};
+
+pub(super) async fn run(sources: &Sources, arguments: &cli::Forget) -> anyhow::Result<Exit> {
+    let settings = sources.gather(&[Need::Lake, Need::Warehouse])?;
+    let order = order(&settings, arguments)?;
+    let lake = places::lake_that_is_there(&settings).await?;
+    let warehouse = places::warehouse(&settings)?;
+    places::prepare(&settings, warehouse.as_ref()).await?;
+    let suppressed = places::suppressed(&settings, lake.as_ref()).await?;
+    let forget = Forget { lake, warehouse, suppressed };
+
+    let stop = interrupted();
+    let bar = status::progress_bar("objects");
+    let progress = |done, of| {
+        bar.set_length(of);
+        bar.set_position(done);
+    };
+    if arguments.dry_run || !arguments.yes {
+        let found = forget.preview(&order, &stop, progress).await?;
+        bar.finish_and_clear();
+        if !found.is_over {
+            bail!("interrupted: nothing was done");
+        }
+        if arguments.dry_run {
+            println!("{}", serde_json::to_string(&found)?);
+            return Ok(Exit::Done);
+        }
+        if !confirmed(&found)? {
+            println!("nothing was done");
+            return Ok(Exit::Done);
+        }
+        bar.reset();
+    }
+    let report = forget.forget(&order, &stop, progress).await;
+    bar.finish_and_clear();
+    let report = report.context("the erasure is not over: ask for it again, and it goes on")?;
+    println!("{}", serde_json::to_string(&report)?);
+    if !report.is_over {
+        bail!("interrupted: the erasure is not over; ask for it again, and it goes on");
+    }
+    if report.unreadable > 0 {
+        eprintln!("{} objects or dead letters cannot be looked into: see the log", report.unreadable);
+    }
+    Ok(Exit::Done)
+}
+
+fn order(settings: &Settings, arguments: &cli::Forget) -> anyhow::Result<Order> {
+    let Some(key) = &settings.privacy_key else {
+        let text = "WAYBILL_PRIVACY_KEY: needed (at least 16 characters): keyed hashes say for ever who is erased; give the \
+                    same key to batch and load";
+        return Err(Misconfigured(text.to_owned()).into());
+    };
+    let named = match (&arguments.customer, &arguments.tracking) {
+        (Some(text), _) => Some((Kind::Customer, text)),
+        (None, Some(text)) => Some((Kind::Tracking, text)),
+        (None, None) => None,
+    };
+    let subject = match named {
+        Some((kind, text)) => Some(subject(kind, text, key.expose().as_bytes())?),
+        None => None,
+    };
+    Ok(Order {
+        subject,
+        with_numbers: arguments.with_numbers,
+        reason: arguments.reason.clone(),
+        who: std::env::var("USER").ok().filter(|user| !user.is_empty()),
+    })
+}
+
+/// Everybody on the machine sees a command line, so that `-` reads the name from stdin.
+fn subject(kind: Kind, text: &str, key: &[u8]) -> anyhow::Result<Subject> {
+    let mut given = text.to_owned();
+    if text == "-" {
+        given.clear();
+        std::io::stdin().read_to_string(&mut given)?;
+    }
+    if given.trim().is_empty() {
+        return Err(Usage("say whom to erase: the text is empty".to_owned()).into());
+    }
+    Ok(Subject::new(kind, &given, key))
+}
+
+/// Asks on a terminal, insists on --yes elsewhere.
+fn confirmed(found: &Report) -> anyhow::Result<bool> {
+    let what = format!(
+        "{} trackings: {} lines in {} objects, and {} dead letters",
+        found.trackings, found.lines, found.objects, found.letters
+    );
+    if !std::io::stdin().is_terminal() {
+        bail!("about to erase {what}: say --yes, or look first with --dry-run");
+    }
+    eprint!("erase {what}, for good? [y/N] ");
+    std::io::stderr().flush()?;
+    let mut answer = String::new();
+    std::io::stdin().read_line(&mut answer)?;
+    Ok(matches!(answer.trim(), "y" | "Y" | "yes"))
+}

@@ -1,0 +1,67 @@
+//! Erasing in the tables, said once for both engines. Pure.
+//!
+//! Rows stay, so that every count and sum stays; what couriers wrote goes, and with it the key that is made of it.
+//! What is left equals an empty warehouse that was loaded with the erased bodies: `tests/contracts/warehouse.rs` holds
+//! it to that.
+
+use super::plan::{self, Cell, Kind, Stage};
+
+/// Whom and what to erase.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Erasure {
+    /// Ids that snapshots carry, each with whether numbers of parcel and order go too.
+    pub trackings: Vec<(String, bool)>,
+    /// Texts of rejected lines that hold one of these go; the case of ASCII letters does not count.
+    pub words: Vec<String>,
+}
+
+pub(super) const ERASED: Stage = Stage {
+    table: "stage_erased",
+    columns: &[("source_tracking_id", Kind::Text), ("with_numbers", Kind::Boolean)],
+};
+
+pub(super) const WORD: Stage = Stage { table: "stage_word", columns: &[("word", Kind::Text)] };
+
+pub(super) fn tracking_cells(erasure: &Erasure) -> Vec<Vec<Cell<'_>>> {
+    erasure
+        .trackings
+        .iter()
+        .map(|(id, with_numbers)| vec![Cell::Text(id), Cell::Bool(*with_numbers)])
+        .collect()
+}
+
+pub(super) fn word_cells(erasure: &Erasure) -> Vec<Vec<Cell<'_>>> {
+    erasure.words.iter().map(|word| vec![Cell::Text(word)]).collect()
+}
+
+impl Erasure {
+    /// As the tables hold them: no U+0000, and words as `lower` leaves them. PostgreSQL's knows ASCII only in our
+    /// columns, DuckDB's all letters.
+    pub(super) fn clean(&self) -> Erasure {
+        let clean = super::rows::clean;
+        let words = self.words.iter().map(|word| clean(word)).filter(|word| !word.is_empty());
+        Erasure {
+            trackings: self.trackings.iter().map(|(id, numbers)| (clean(id), *numbers)).collect(),
+            words: words.flat_map(|word| [word.to_ascii_lowercase(), word.to_lowercase()]).collect(),
+        }
+    }
+}
+
+/// The statements, one by one. `part`: SQL for one part of a checkpoint's key, given the column; `key`: SQL for the
+/// whole, given the parts joined. See `event::identity::checkpoint_key`, which this repeats without the words.
+pub(super) fn statements(part: impl Fn(&str) -> String, key: impl Fn(&str) -> String) -> Vec<String> {
+    let parts: Vec<String> =
+        ["source_tracking_id", "courier", "checkpoint_time_text", "raw_tag"].map(part).into();
+    let columns: Vec<&str> =
+        plan::CHECKPOINT.names().into_iter().filter(|name| *name != "source_tracking_id").collect();
+    let script = [include_str!("sql/erase/tracking.sql"), include_str!("sql/erase/rejected.sql")]
+        .join("\n")
+        .replace("{checkpoint_columns}", &columns.join(", "))
+        .replace("{erased_checkpoint_key}", &key(&parts.join(" || ")));
+    plan::split(&script)
+}
+
+/// The query of [`super::Warehouse::known_as`]; `wanted`: SQL of rows (name, is_number).
+pub(super) fn known_as(wanted: &str) -> String {
+    include_str!("sql/erase/known_as.sql").replace("{wanted}", wanted)
+}

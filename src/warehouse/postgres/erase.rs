@@ -1,0 +1,66 @@
+//! Erasing in PostgreSQL.
+
+use tokio_postgres::{Client, Error};
+
+use super::super::erase::{self, ERASED, Erasure, WORD};
+use super::{LOCK, TEXT, copy};
+
+/// What erasing leaves dead rows in.
+const TOUCHED: [&str; 5] = [
+    "base.fct_shipment_tracking",
+    "base.fct_tracking_checkpoint",
+    "raw.superseded_tracking",
+    "raw.superseded_checkpoint",
+    "raw.rejected_row",
+];
+
+pub(super) async fn known_as(
+    client: &Client,
+    ids: &[String],
+    number: Option<&str>,
+) -> Result<Vec<String>, Error> {
+    let clean = crate::warehouse::rows::clean;
+    let ids: Vec<String> = ids.iter().map(|id| clean(id)).collect();
+    let sql = erase::known_as(
+        "select name, false as is_number from unnest($1::text[]) as given (name) \
+         union all select $2::text, true where $2::text is not null",
+    );
+    let rows = client.query(&sql, &[&ids, &number.map(clean)]).await?;
+    Ok(rows.iter().map(|row| row.get(0)).collect())
+}
+
+pub(super) async fn erase(client: &mut Client, erasure: &Erasure) -> Result<(), Error> {
+    let transaction = client.transaction().await?;
+    transaction.execute("select pg_advisory_xact_lock($1)", &[&LOCK]).await?;
+    let stages = [(&ERASED, erase::tracking_cells(erasure)), (&WORD, erase::word_cells(erasure))];
+    for (stage, rows) in stages {
+        transaction.batch_execute(&format!("{} on commit drop", stage.ddl(TEXT))).await?;
+        copy::fill(&transaction, stage, copy::text(&rows)).await?;
+        transaction.batch_execute(&format!("analyze {}", stage.table)).await?;
+    }
+    for statement in erase::statements(key_part, key) {
+        let is_table = statement.starts_with("create temp table");
+        let statement =
+            if is_table { statement.replacen(" as\n", " on commit drop as\n", 1) } else { statement };
+        transaction.batch_execute(&statement).await?;
+    }
+    transaction.commit().await?;
+    for table in TOUCHED {
+        // A vacuum makes the old rows go from the pages; a later one does it as well, so one that fails is no failure.
+        let _ = client.batch_execute(&format!("vacuum {table}")).await;
+    }
+    Ok(())
+}
+
+fn key_part(column: &str) -> String {
+    format!(
+        "case when {column} is null then decode('00', 'hex') \
+         else decode('01' || lpad(to_hex(octet_length(convert_to({column}, 'UTF8'))), 16, '0'), 'hex') \
+         || convert_to({column}, 'UTF8') end"
+    )
+}
+
+/// Two parts more are null: the words.
+fn key(parts: &str) -> String {
+    format!("encode(sha256({parts} || decode('0000', 'hex')), 'hex')")
+}
