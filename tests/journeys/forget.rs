@@ -119,7 +119,7 @@ fn erases_and_brings_nobody_back(deployment: &Deployment, fresh: &Deployment) {
     assert_eq!((&again["lines"], &again["letters"]), (&Value::from(0), &Value::from(0)));
     let audit: Vec<String> = contents::of_lake(&deployment.dir().join("lake"))
         .into_iter()
-        .filter(|(key, _)| key.starts_with("audit/") && key.contains("-forget"))
+        .filter(|(key, _)| key.starts_with("audit/") && key.contains("-forg"))
         .map(|(_, text)| text)
         .collect();
     assert!(audit.len() >= 6 && audit.iter().any(|text| text.contains("ticket 7")), "{audit:?}");

@@ -11,8 +11,11 @@ use crate::support::waybill::{Deployment, PATIENCE, Running, event, exchange, fr
 const OLD: &str = "the-old-secret-0123456789abcdef0";
 const NEW: &str = "the-new-secret-0123456789abcdef0";
 
+/// A name for it, variables, and what the file of secrets holds.
+type State = (String, Vec<(&'static str, String)>, Option<Vec<u8>>);
+
 /// States of the secrets with which nothing may start.
-fn states_that_let_nobody_in() -> Vec<(String, Vec<(&'static str, String)>, Option<Vec<u8>>)> {
+fn states_that_let_nobody_in() -> Vec<State> {
     let mut states = Vec::new();
     let mut by_env = |name: &str, value: &str| {
         states.push((format!("env: {name}"), vec![("WAYBILL_WEBHOOK_SECRETS", value.to_owned())], None));

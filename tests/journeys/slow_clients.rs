@@ -41,18 +41,18 @@ async fn misbehave(address: SocketAddr, slow: Slow) {
     let Ok(mut stream) = TcpStream::connect(address).await else { return };
     let head = "POST /webhooks/aftership HTTP/1.1\r\nHost: slow\r\n";
     let signature = format!("aftership-hmac-sha256: {}\r\nContent-Length: 1000\r\n\r\n", sign(b"other"));
-    let each_second = b"x".repeat(1);
+    let each_second = b"x";
     match slow {
         Slow::Head => {
             let _ = stream.write_all(head.as_bytes()).await;
-            while stream.write_all(&each_second).await.is_ok() {
+            while stream.write_all(each_second).await.is_ok() {
                 tokio::time::sleep(Duration::from_secs(1)).await;
             }
         }
         Slow::Body => {
             let _ = stream.write_all(head.as_bytes()).await;
             let _ = stream.write_all(signature.as_bytes()).await;
-            while stream.write_all(&each_second).await.is_ok() {
+            while stream.write_all(each_second).await.is_ok() {
                 tokio::time::sleep(Duration::from_secs(1)).await;
             }
         }
