@@ -110,5 +110,16 @@ postgres() {
   ln -sfn "$bin" .venv/pg-bin
 }
 
+# --- Faults of the system -------------------------------------------------------------------------------------------
+# What makes flushes and writes fail, shows what a program asks of the disk, and sets its clock: Linux only, like the
+# tests that use them.
+faults() {
+  [ "$(uname -s)" = Linux ] || return 0
+  command -v strace >/dev/null || need_package strace "strace is missing"
+  [ -e /usr/lib/fiu/fiu_posix_preload.so ] || need_package fiu-utils "libfiu is missing"
+  ls /usr/lib/*/faketime/libfaketimeMT.so.1 >/dev/null 2>&1 || need_package faketime "libfaketime is missing"
+}
+
 venv
 postgres
+faults

@@ -27,14 +27,20 @@ mod contracts {
 mod journeys {
     pub mod answers;
     pub mod bad_input;
+    #[cfg(target_os = "linux")]
+    pub mod clock;
     pub mod crash;
     pub mod dead_letters;
+    #[cfg(target_os = "linux")]
+    pub mod disk_faults;
     pub mod embedded;
     pub mod forget;
     pub mod loaders;
     pub mod order;
     pub mod outage;
     pub mod overload;
+    #[cfg(target_os = "linux")]
+    pub mod power_loss;
     pub mod privacy;
     pub mod redrive;
     pub mod secrets;

@@ -60,7 +60,11 @@ impl Discovery {
     }
 
     /// The manifests not read before, oldest first. Call [`Discovery::done`] once what they name is loaded.
-    pub async fn manifests(&self, lake: &dyn Lake) -> Result<Vec<Object>, LakeError> {
+    ///
+    /// `now`: where our own clock was set back, what is written from now on is older than what was seen, and must not
+    /// be taken for it.
+    pub async fn manifests(&mut self, lake: &dyn Lake, now: Timestamp) -> Result<Vec<Object>, LakeError> {
+        self.newest = self.newest.min(now);
         let after = layout::manifests_after(self.horizon());
         let mut manifests = list_all(lake, layout::MANIFESTS, Some(&after)).await?;
         manifests.retain(|object| !self.read.contains(&object.key));

@@ -174,7 +174,7 @@ impl Load {
         let mut ignore = |_, _| {};
         let mut work = Work::new(&mut ignore);
         // Manifests first: what has just landed must not wait for a long listing.
-        let manifests = known.manifests(self.lake.as_ref()).await?;
+        let manifests = known.manifests(self.lake.as_ref(), Timestamp::now()).await?;
         let mut fault = None;
         for some in manifests.chunks(MANIFESTS_MAX) {
             let named = discover::named_by(self.lake.as_ref(), some).await;

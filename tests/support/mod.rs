@@ -7,6 +7,7 @@
 
 pub mod aws;
 pub mod contents;
+pub mod crash_states;
 pub mod openloop;
 pub mod oracle;
 pub mod pairing;

@@ -19,13 +19,15 @@ pub const PATIENCE: Duration = Duration::from_secs(60);
 pub struct Deployment {
     dir: PathBuf,
     env: Vec<(String, String)>,
+    /// What runs the program, instead of it running by itself.
+    wrapper: Vec<String>,
 }
 
 impl Deployment {
     /// Embedded places below `dir`, quick batches and loads.
     pub fn embedded(dir: &Path) -> Deployment {
         let below = |name: &str| dir.join(name).display().to_string();
-        let deployment = Deployment { dir: dir.to_owned(), env: Vec::new() };
+        let deployment = Deployment { dir: dir.to_owned(), env: Vec::new(), wrapper: Vec::new() };
         deployment
             .with("WAYBILL_WEBHOOK_SECRETS", SECRET)
             .with("WAYBILL_LISTEN", "127.0.0.1:0")
@@ -61,14 +63,22 @@ impl Deployment {
         self
     }
 
+    /// The same, run by another program, which gets the program and its arguments behind its own.
+    pub fn run_by(mut self, wrapper: &[&str]) -> Deployment {
+        self.wrapper = wrapper.iter().map(|&word| word.to_owned()).collect();
+        self
+    }
+
     /// The folder.
     pub fn dir(&self) -> &Path {
         &self.dir
     }
 
     fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_waybill"));
-        command.args(arguments).current_dir(&self.dir).env_clear().stdin(Stdio::null());
+        let words = self.wrapper.iter().map(String::as_str).chain([env!("CARGO_BIN_EXE_waybill")]);
+        let words: Vec<&str> = words.collect();
+        let mut command = Command::new(words[0]);
+        command.args(&words[1..]).args(arguments).current_dir(&self.dir).env_clear().stdin(Stdio::null());
         // What a process needs anyway, and nothing of the developer's own settings.
         for name in ["PATH", "HOME", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "RUST_BACKTRACE"] {
             if let Some(value) = std::env::var_os(name) {
@@ -114,7 +124,9 @@ impl Deployment {
             std::thread::park_timeout(Duration::from_millis(10));
         };
         let address = |name: &str| ports[name].as_str().and_then(|text| text.parse().ok());
-        Ok(Running { listen: address("listen"), ops: address("ops"), child, stderr_path })
+        let pid = ports["pid"].as_i64().and_then(|pid| i32::try_from(pid).ok());
+        let program = pid.and_then(rustix::process::Pid::from_raw).expect("a process id");
+        Ok(Running { listen: address("listen"), ops: address("ops"), child, program, stderr_path })
     }
 
     /// Runs a command to its end.
@@ -189,6 +201,8 @@ pub struct Running {
     listen: Option<SocketAddr>,
     ops: Option<SocketAddr>,
     child: Child,
+    /// The program itself; its wrapper is the child, if it has one.
+    program: rustix::process::Pid,
     stderr_path: PathBuf,
 }
 
@@ -210,13 +224,16 @@ impl Running {
 
     /// kill -9
     pub fn kill(&mut self) {
-        let _ = self.child.kill();
+        // Who has ended has no process any more, and its id may be another's.
+        if self.child.try_wait().is_ok_and(|status| status.is_none()) {
+            let _ = rustix::process::kill_process(self.program, rustix::process::Signal::KILL);
+        }
         let _ = self.child.wait();
     }
 
     /// Its process id.
     pub fn id(&self) -> u32 {
-        self.child.id()
+        u32::try_from(self.program.as_raw_nonzero().get()).expect("a process id")
     }
 
     /// How it ended, if it has.
@@ -226,8 +243,7 @@ impl Running {
 
     /// SIGTERM
     pub fn terminate(&self) {
-        let pid = rustix::process::Pid::from_child(&self.child);
-        rustix::process::kill_process(pid, rustix::process::Signal::TERM).expect("it is running");
+        rustix::process::kill_process(self.program, rustix::process::Signal::TERM).expect("it is running");
     }
 
     /// Waits for its end.

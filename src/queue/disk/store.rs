@@ -440,3 +440,26 @@ fn micros(duration: Duration) -> i64 {
 fn now() -> i64 {
     Timestamp::now().as_microsecond()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// kill -9 shows none of this: only a power cut does.
+    #[test]
+    fn a_commit_is_flushed_before_it_is_told() {
+        let dir = tempfile::tempdir().expect("a temporary folder");
+        let file = dir.path().join("queue.sqlite");
+        let Ok(store) = Store::open(&file, &DiskOptions::default()) else { panic!("it opens") };
+        let pragma = |name: &str| -> String {
+            let sql = format!("select cast({name} as text) from pragma_{name}");
+            store.conn.query_row(&sql, [], |row| row.get(0)).expect("a setting")
+        };
+
+        // 2 is FULL: the log is flushed with each commit.
+        assert_eq!(pragma("synchronous"), "2");
+        assert_eq!(pragma("journal_mode"), "wal");
+        assert_eq!((pragma("fullfsync"), pragma("checkpoint_fullfsync")), ("1".to_owned(), "1".to_owned()));
+        assert_eq!(pragma("locking_mode"), "normal", "several processes may share it");
+    }
+}
