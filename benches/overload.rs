@@ -82,6 +82,7 @@ pub async fn run(seconds: u64, report: &mut Report) {
         "acknowledged events",
         vec![("all", acknowledged.len().to_string()), ("lost", lost.to_string())],
     );
+    assert_eq!(lost, 0, "acknowledged events are not in the queue");
 }
 
 fn add(

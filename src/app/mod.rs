@@ -55,6 +55,8 @@ pub(crate) struct Usage(pub(crate) String);
 pub fn run(cli: Cli, flags: BTreeMap<String, String>) -> ExitCode {
     keep_memory_private();
     logging::init(matches!(cli.command, Command::Up(_)));
+    // Before anything is opened: what is counted earlier is lost.
+    crate::ops::metrics::install();
     // A provider must be chosen before the first TLS configuration; ring is the only one in the tree.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {

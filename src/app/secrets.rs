@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use sha2::{Digest, Sha256};
 use tokio::signal::unix::{SignalKind, signal};
-use tracing::{error, info, warn};
+use tracing::{debug, error, info, warn};
 
 use crate::ops::metrics;
 use crate::receive::CurrentVerifier;
@@ -35,12 +35,13 @@ pub(super) fn watch(running: &Running, sources: Sources, current: CurrentVerifie
         }
     };
     tokio::spawn(async move {
-        let mut seen = fingerprint(&sources);
+        // Nothing yet: they may have changed between their being read and now.
+        let mut seen = None;
         let mut tick = tokio::time::interval(LOOK_EVERY);
         loop {
             tokio::select! {
                 _ = tick.tick() => {
-                    let found = fingerprint(&sources);
+                    let found = Some(fingerprint(&sources));
                     if found == seen {
                         continue;
                     }
@@ -50,14 +51,14 @@ pub(super) fn watch(running: &Running, sources: Sources, current: CurrentVerifie
                     if got.is_none() {
                         return;
                     }
-                    seen = fingerprint(&sources);
+                    seen = Some(fingerprint(&sources));
                 }
                 () = draining.cancelled() => return,
             }
             match read(&sources) {
                 Ok(settings) if settings.webhook_secrets == known => {
                     health.set_ready(COMPONENT, Ok(()));
-                    info!("the webhook secrets are the same as before");
+                    debug!("the webhook secrets are the same as before");
                 }
                 Ok(settings) => {
                     current.set(movers::verifier(&settings));

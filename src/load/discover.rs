@@ -5,7 +5,7 @@
 //! after our own clock. What a crash left without a manifest, or a clock that is far off hid, is found by a listing
 //! of the events themselves, at the first start and each night.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::time::Duration;
 
 use futures_util::stream::{self, StreamExt};
@@ -42,6 +42,9 @@ pub struct Discovery {
     newest: Timestamp,
     /// Manifests read already, kept for the overlap only.
     read: HashSet<String>,
+    /// Lines of objects that a manifest names and that could not be loaded, so that a listing, which does not know how
+    /// many lines there should be, does not take a part for the whole.
+    expected: HashMap<String, u64>,
 }
 
 impl Discovery {
@@ -51,7 +54,7 @@ impl Discovery {
             .map(|at| at.min(now))
             .and_then(|at| at.checked_sub(OVERLAP_FIRST).ok())
             .and_then(|at| at.checked_add(OVERLAP).ok());
-        Discovery { newest: newest.unwrap_or(now), read: HashSet::new() }
+        Discovery { newest: newest.unwrap_or(now), read: HashSet::new(), expected: HashMap::new() }
     }
 
     /// Where the next listing of manifests begins.
@@ -69,6 +72,19 @@ impl Discovery {
         let mut manifests = list_all(lake, layout::MANIFESTS, Some(&after)).await?;
         manifests.retain(|object| !self.read.contains(&object.key));
         Ok(manifests)
+    }
+
+    /// Remembers how many lines objects have that could not all be loaded.
+    pub fn expect(&mut self, lines: Vec<(String, u64)>) {
+        self.expected.extend(lines);
+    }
+
+    /// Adds what is known of objects that a listing found.
+    pub fn complete(&self, mut found: Vec<Found>) -> Vec<Found> {
+        for object in found.iter_mut().filter(|object| object.lines.is_none()) {
+            object.lines = self.expected.get(&object.key).copied();
+        }
+        found
     }
 
     /// Remembers manifests whose objects are all in the ledger.

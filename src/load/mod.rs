@@ -76,6 +76,15 @@ const MANIFESTS_MAX: usize = 64;
 /// How long a listing of everything goes on before what has just landed has its turn again.
 const LISTING_SLICE: Duration = Duration::from_secs(30);
 
+/// When to list everything again after something could not be read.
+const RELIST: Duration = Duration::from_secs(3600);
+
+/// What one round did, and the first thing in the lake that it could not read and passed over.
+struct Round {
+    did_work: bool,
+    fault: Option<LakeError>,
+}
+
 impl Load {
     /// Loads every object that is there now and that the ledger lacks. `progress` gets (done, of) in objects; `of`
     /// grows while a long listing goes on.
@@ -85,13 +94,18 @@ impl Load {
         mut progress: impl FnMut(u64, u64) + Send,
     ) -> Result<Summary, LoadError> {
         let mut listing = Listing::default();
+        let mut fault = None;
         let mut work = Work::new(&mut progress);
         while !stop.is_cancelled()
             && let Some(found) = listing.next(self.lake.as_ref()).await?
         {
-            self.load(found, stop, &mut work).await?;
+            match self.load(found, stop, &mut work).await {
+                // All others first.
+                Err(LoadError::Lake(error)) => fault = fault.or(Some(error)),
+                outcome => outcome?,
+            }
         }
-        Ok(work.summary)
+        fault.map_or(Ok(work.summary), |error| Err(error.into()))
     }
 
     /// Loads what lands, until `stop`; a transaction under way is finished.
@@ -111,33 +125,27 @@ impl Load {
             let outcome = self.health.attended("load", ROUND_MAX, round).await;
             let took = started.elapsed();
             let pause = match outcome {
-                Ok(did_work) => {
+                Ok(Round { did_work, fault }) => {
                     backoff.reset();
                     self.health.set_ready("warehouse", Ok(()));
-                    self.health.set_ready("lake", Ok(()));
-                    metrics::mover_last_success("load", Timestamp::now());
                     if was_listing && listing.is_none() {
-                        full_listing_at = started + self.settings.full_listing_every;
+                        // What could be found by a listing only, and not be read, has its next turn sooner.
+                        let again = if fault.is_some() { RELIST } else { self.settings.full_listing_every };
+                        full_listing_at = started + again;
+                    }
+                    match fault {
+                        None => {
+                            self.health.set_ready("lake", Ok(()));
+                            metrics::mover_last_success("load", Timestamp::now());
+                        }
+                        // The rest goes on as ever.
+                        Some(fault) => self.note(&LoadError::Lake(fault)),
                     }
                     // A backlog is worked off first.
                     if listing.is_some() { Duration::ZERO } else { self.pause(took, did_work) }
                 }
                 Err(error) => {
-                    let reason = format!(
-                        "{error}: {}",
-                        std::error::Error::source(&error).map_or_else(String::new, ToString::to_string)
-                    );
-                    warn!(error = %reason, "load failed, trying on");
-                    metrics::load_failure(match error {
-                        LoadError::Lake(_) | LoadError::Suppressed(_) => "lake",
-                        LoadError::Warehouse(_) => "warehouse",
-                    });
-                    // Loading is late, receiving is not: this must not turn webhooks away.
-                    let place = match error {
-                        LoadError::Lake(_) | LoadError::Suppressed(_) => "lake",
-                        LoadError::Warehouse(_) => "warehouse",
-                    };
-                    self.health.set_degraded(place, &reason);
+                    self.note(&error);
                     // The part that failed is not in the ledger: from the beginning, past what is.
                     listing = listing.map(|_| Listing::default());
                     backoff.next()
@@ -149,6 +157,19 @@ impl Load {
                 return;
             }
         }
+    }
+
+    /// Says what is wrong. Loading is late, receiving is not: this must not turn webhooks away.
+    fn note(&self, error: &LoadError) {
+        let cause = std::error::Error::source(error).map_or_else(String::new, ToString::to_string);
+        let reason = format!("{error}: {cause}");
+        let place = match error {
+            LoadError::Lake(_) | LoadError::Suppressed(_) => "lake",
+            LoadError::Warehouse(_) => "warehouse",
+        };
+        warn!(error = %reason, "load failed, trying on");
+        metrics::load_failure(place);
+        self.health.set_degraded(place, &reason);
     }
 
     /// What landed while others drained is loaded before we go; what fails now waits for the next start.
@@ -163,7 +184,7 @@ impl Load {
         discovery: &mut Option<Discovery>,
         listing: &mut Option<Listing>,
         stop: &CancellationToken,
-    ) -> Result<bool, LoadError> {
+    ) -> Result<Round, LoadError> {
         let known = match discovery {
             Some(known) => known,
             None => {
@@ -178,9 +199,14 @@ impl Load {
         let mut fault = None;
         for some in manifests.chunks(MANIFESTS_MAX) {
             let named = discover::named_by(self.lake.as_ref(), some).await;
+            let lines = named.found.iter().filter_map(|object| Some((object.key.clone(), object.lines?)));
+            let lines: Vec<(String, u64)> = lines.collect();
             let loaded = self.load(named.found, stop, &mut work).await;
+            if loaded.is_err() {
+                known.expect(lines);
+            }
             if stop.is_cancelled() {
-                return loaded.map(|()| true);
+                return loaded.map(|()| Round { did_work: true, fault: None });
             }
             match (loaded, named.fault) {
                 (Ok(()), None) => known.done(some, Timestamp::now()),
@@ -194,20 +220,17 @@ impl Load {
             && Instant::now() < listing_ends
         {
             match walk.next(self.lake.as_ref()).await? {
-                Some(found) => match self.load(found, stop, &mut work).await {
+                Some(found) => match self.load(known.complete(found), stop, &mut work).await {
                     Err(LoadError::Lake(error)) => fault = fault.or(Some(error)),
                     outcome => outcome?,
                 },
                 None => *listing = None,
             }
             if stop.is_cancelled() {
-                return Ok(true);
+                break;
             }
         }
-        match fault {
-            None => Ok(work.summary.files > 0),
-            Some(error) => Err(LoadError::Lake(error)),
-        }
+        Ok(Round { did_work: work.summary.files > 0, fault })
     }
 
     /// Keeps loading to its share of the time, so that others can open the warehouse in between.

@@ -20,6 +20,8 @@ const SERVER_MAX: SignedDuration = SignedDuration::from_secs(60);
 const SENDER_MAX: SignedDuration = SignedDuration::from_mins(5);
 /// Voices that must agree: one alone may have a wrong clock of its own.
 const VOICES: usize = 5;
+/// How long a voice counts after the last one. A process that talks to AWS hears one every 15 seconds at least.
+const VOICE_AGE_MAX: Duration = Duration::from_secs(60);
 /// A step of the clock that is worth a word.
 const JUMP_MIN: Duration = Duration::from_secs(2);
 /// How often the clock is held against the one that never jumps.
@@ -38,6 +40,7 @@ struct Heard {
     senders: [SignedDuration; VOICES],
     next_server: usize,
     next_sender: usize,
+    heard_at: Option<Instant>,
 }
 
 impl Heard {
@@ -47,38 +50,61 @@ impl Heard {
             senders: [SignedDuration::ZERO; VOICES],
             next_server: 0,
             next_sender: 0,
+            heard_at: None,
         }
     }
 
-    fn server(&mut self, ahead: SignedDuration) {
+    /// What was heard long ago, or before the clock was set, tells nothing of now: a clock that is right again must not
+    /// wait for traffic that does not come to a process that is not ready.
+    fn forget_old(&mut self, now: Instant) {
+        if self.heard_at.is_some_and(|at| now.saturating_duration_since(at) > VOICE_AGE_MAX) {
+            *self = Heard::new();
+        }
+    }
+
+    fn server(&mut self, ahead: SignedDuration, now: Instant) {
+        self.heard_at = Some(now);
         self.servers[self.next_server] = ahead;
         self.next_server = (self.next_server + 1) % VOICES;
     }
 
-    fn sender(&mut self, ahead: SignedDuration) {
+    fn sender(&mut self, ahead: SignedDuration, now: Instant) {
+        self.heard_at = Some(now);
         self.senders[self.next_sender] = ahead;
         self.next_sender = (self.next_sender + 1) % VOICES;
     }
 
     /// Why the clock cannot be right, if all of one kind say so.
-    fn verdict(&self) -> Result<(), String> {
+    fn verdict(&self) -> Verdict {
         if let Some(ahead) = all(&self.servers, |ahead| *ahead > SERVER_MAX) {
-            return Err(format!("this host's clock is {} behind the servers it talks to", whole(ahead)));
-        }
-        if let Some(ahead) = all(&self.servers, |ahead| *ahead < -SERVER_MAX) {
-            return Err(format!(
-                "this host's clock is {} ahead of the servers it talks to",
-                whole(ahead.abs())
-            ));
-        }
-        if let Some(ahead) = all(&self.senders, |ahead| *ahead > SENDER_MAX) {
-            return Err(format!(
-                "signed events come from {} in the future: this host's clock is behind",
+            return Verdict::Off(format!(
+                "this host's clock is {} behind the servers it talks to",
                 whole(ahead)
             ));
         }
-        Ok(())
+        if let Some(ahead) = all(&self.servers, |ahead| *ahead < -SERVER_MAX) {
+            let by = whole(ahead.abs());
+            return Verdict::Off(format!("this host's clock is {by} ahead of the servers it talks to"));
+        }
+        if let Some(ahead) = all(&self.senders, |ahead| *ahead > SENDER_MAX) {
+            let by = whole(ahead);
+            return Verdict::Doubtful(format!(
+                "signed events come from {by} in the future: this host's clock is behind"
+            ));
+        }
+        Verdict::Right
     }
+}
+
+/// What the voices say.
+#[derive(Debug, PartialEq, Eq)]
+enum Verdict {
+    /// Nothing against the clock.
+    Right,
+    /// The senders' word alone: theirs may be the wrong clock, and nobody is turned away for that.
+    Doubtful(String),
+    /// All servers agree.
+    Off(String),
 }
 
 /// The one nearest to nothing, if all are beyond the limit.
@@ -96,13 +122,13 @@ fn heard() -> MutexGuard<'static, Heard> {
 
 /// A server's answer bore this time.
 pub fn server_says(theirs: Timestamp) {
-    heard().server(theirs.duration_since(Timestamp::now()));
+    heard().server(theirs.duration_since(Timestamp::now()), Instant::now());
 }
 
 /// A signed message bore this time, seconds since 1970, and came now.
 pub fn sender_says(seconds: i64, arrived_at: Timestamp) {
     if let Ok(theirs) = Timestamp::from_second(seconds) {
-        heard().sender(theirs.duration_since(arrived_at));
+        heard().sender(theirs.duration_since(arrived_at), Instant::now());
     }
 }
 
@@ -113,10 +139,20 @@ pub fn watch(health: Health) {
         let mut tick = tokio::time::interval(LOOK_EVERY);
         loop {
             tick.tick().await;
-            health.set_ready(COMPONENT, heard().verdict());
             let now = (Instant::now(), SystemTime::now());
+            let verdict = {
+                let mut heard = heard();
+                heard.forget_old(now.0);
+                heard.verdict()
+            };
+            match verdict {
+                Verdict::Right => health.set_ready(COMPONENT, Ok(())),
+                Verdict::Doubtful(reason) => health.set_degraded(COMPONENT, &reason),
+                Verdict::Off(reason) => health.set_ready(COMPONENT, Err(reason)),
+            }
             if let Some((jump, is_back)) = jump(steady, now) {
                 metrics::clock_jumped();
+                *heard() = Heard::new();
                 let seconds = jump.as_secs_f64();
                 warn!(seconds, is_back, "this host's clock jumped: minutes follow it, nothing is lost by it");
             }
@@ -146,33 +182,46 @@ mod tests {
 
     #[test]
     fn some_servers_with_another_time_prove_nothing_and_all_do() {
-        let mut heard = Heard::new();
+        let (mut heard, now) = (Heard::new(), Instant::now());
         for _ in 0..VOICES - 1 {
-            heard.server(seconds(3_600));
-            assert_eq!(heard.verdict(), Ok(()));
+            heard.server(seconds(3_600), now);
+            assert_eq!(heard.verdict(), Verdict::Right);
         }
-        heard.server(seconds(3_700));
-        assert!(heard.verdict().expect_err("far off").contains("3600 s behind"));
+        heard.server(seconds(3_700), now);
+        assert!(matches!(heard.verdict(), Verdict::Off(reason) if reason.contains("3600 s behind")));
 
-        heard.server(seconds(0));
-        assert_eq!(heard.verdict(), Ok(()));
+        heard.server(seconds(0), now);
+        assert_eq!(heard.verdict(), Verdict::Right);
         for _ in 0..VOICES {
-            heard.server(seconds(-120));
+            heard.server(seconds(-120), now);
         }
-        assert!(heard.verdict().expect_err("far off").contains("120 s ahead"));
+        assert!(matches!(heard.verdict(), Verdict::Off(reason) if reason.contains("120 s ahead")));
     }
 
     #[test]
-    fn old_events_are_usual_and_events_of_the_future_are_not() {
-        let mut heard = Heard::new();
+    fn old_events_are_usual_and_events_of_the_future_make_doubtful() {
+        let (mut heard, now) = (Heard::new(), Instant::now());
         for _ in 0..VOICES {
-            heard.sender(seconds(-3 * 24 * 3_600));
+            heard.sender(seconds(-3 * 24 * 3_600), now);
         }
-        assert_eq!(heard.verdict(), Ok(()));
+        assert_eq!(heard.verdict(), Verdict::Right);
         for _ in 0..VOICES {
-            heard.sender(seconds(400));
+            heard.sender(seconds(400), now);
         }
-        assert!(heard.verdict().is_err());
+        assert!(matches!(heard.verdict(), Verdict::Doubtful(_)));
+    }
+
+    #[test]
+    fn a_verdict_does_not_outlive_its_voices() {
+        let (mut heard, now) = (Heard::new(), Instant::now());
+        for _ in 0..VOICES {
+            heard.server(seconds(3_600), now);
+        }
+
+        heard.forget_old(now + VOICE_AGE_MAX);
+        assert!(matches!(heard.verdict(), Verdict::Off(_)));
+        heard.forget_old(now + VOICE_AGE_MAX + Duration::from_secs(1));
+        assert_eq!(heard.verdict(), Verdict::Right);
     }
 
     #[test]

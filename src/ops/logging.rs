@@ -62,14 +62,19 @@ struct Stderr;
 impl Write for Stderr {
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
         let bar = BAR.read().unwrap_or_else(PoisonError::into_inner).clone();
-        match bar {
-            Some(bar) if !bar.is_hidden() && !bar.is_finished() => bar.suspend(|| io::stderr().write(line)),
-            _ => io::stderr().write(line),
-        }
+        // Nobody may be able to read it (a full disk, a reader that left): the line is lost, and nothing else.
+        let _ = match bar {
+            Some(bar) if !bar.is_hidden() && !bar.is_finished() => {
+                bar.suspend(|| io::stderr().write_all(line))
+            }
+            _ => io::stderr().write_all(line),
+        };
+        Ok(line.len())
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        io::stderr().flush()
+        let _ = io::stderr().flush();
+        Ok(())
     }
 }
 

@@ -95,6 +95,10 @@ impl DiskQueue {
         let file = place::prepare(dir, options.any_file_system)?;
         let hold = Hold::shared(dir)?;
         let store = open_sound(&file, &hold, &options)?;
+        // SQLite has made its log by now: its name must be on the disk before anything in it is acknowledged.
+        place::sync(dir).map_err(|error| {
+            QueueError::Unavailable(format!("cannot flush the queue folder {}: {error}", dir.display()))
+        })?;
         let reader = store::open_reader(&file)?;
         let (jobs, waiting) = mpsc::channel(JOBS_MAX);
         let arrivals = Arc::new(Notify::new());

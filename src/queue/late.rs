@@ -14,8 +14,9 @@ use super::{Delivery, Depth, Enqueued, Lease, Queue, QueueError, SendError};
 /// Between two tries to reach it.
 const TRY_EVERY: Duration = Duration::from_secs(1);
 
-/// Until it is known, the largest message that any SQS queue takes.
-const MESSAGE_BYTES_MAX: usize = 1024 * 1024;
+/// Until it is known: what every SQS queue takes that was not made smaller on purpose. More could be acknowledged, and
+/// never be forwarded.
+const MESSAGE_BYTES_SURE: usize = 256 * 1024;
 
 /// How the queue is opened; `None` when there turns out to be none.
 pub type Connect =
@@ -127,7 +128,7 @@ impl Queue for LateQueue {
 
     fn message_bytes_max(&self) -> usize {
         let reached = self.queue.get().and_then(Option::as_ref);
-        reached.map_or(MESSAGE_BYTES_MAX, |queue| queue.message_bytes_max())
+        reached.map_or(MESSAGE_BYTES_SURE, |queue| queue.message_bytes_max())
     }
 
     /// Only what is far away is opened late.

@@ -26,6 +26,9 @@ use super::{Delivery, Depth, Enqueued, Lease, Queue, QueueError, SendError};
 use crate::failpoint::{failpoint, seeded_bug};
 use crate::ops::metrics;
 
+/// What no SQS queue takes more than.
+const MESSAGE_BYTES_MAX: usize = 1024 * 1024;
+
 /// How long the end waits for a step of forwarding that is under way.
 const CLOSE_MAX: Duration = Duration::from_secs(1);
 
@@ -111,8 +114,15 @@ impl SpooledQueue {
         let mut left: Vec<(usize, String)> = Vec::new();
         for (index, text) in messages.into_iter().enumerate() {
             if text.len() > limit {
-                // The spool would take it, and could never forward it.
-                fates.push(Some(Err(SendError::TooLarge { bytes: text.len(), limit })));
+                // The spool would take it, and could never forward it. While SQS is away its limit may not be known:
+                // then it is for later, not for never.
+                let fate = match inner.circuit().reason() {
+                    Some(reason) if text.len() <= MESSAGE_BYTES_MAX => {
+                        SendError::Unavailable(reason.to_owned())
+                    }
+                    _ => SendError::TooLarge { bytes: text.len(), limit },
+                };
+                fates.push(Some(Err(fate)));
             } else {
                 fates.push(None);
                 left.push((index, text));

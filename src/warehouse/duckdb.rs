@@ -316,6 +316,11 @@ fn days_since_epoch(day: jiff::civil::Date) -> i32 {
 /// Tells what may heal from what will not.
 fn failed(what: &str, error: &duckdb::Error) -> WarehouseError {
     let text = format!("cannot {what}: {error}");
+    if ["Corrupt database file", "Could not read enough bytes"].iter().any(|word| text.contains(word)) {
+        return WarehouseError::Refused(format!(
+            "{text}; the file is damaged: move it and its .wal away and start again, everything is loaded from the lake"
+        ));
+    }
     let is_passing =
         ["IO Error", "Out of Memory", "No space left", "Could not set lock", "Conflict", "INTERRUPT"]
             .iter()

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::io::{Seek, SeekFrom, Write};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -141,15 +142,59 @@ async fn nobody_moves_the_file_under_another_process() {
     }
 }
 
+/// Leaves a folder as a crash would, given the folder and its sound queue file.
+type Crash = fn(&Path, &Path);
+
 #[tokio::test(flavor = "multi_thread")]
-async fn a_crash_between_the_two_files_loses_nothing() {
+async fn a_crash_at_any_step_of_saving_loses_nothing() {
+    let crashes: [(&str, Crash); 4] = [
+        // The new file was not complete: it counts for nothing.
+        ("while it was filled", |dir, file| {
+            std::fs::write(dir.join("queue.sqlite.fresh"), b"half of a file").expect("a file");
+            std::fs::write(dir.join("queue.damaged"), "").expect("the mark");
+            assert!(file.exists());
+        }),
+        // It was complete, and nothing of the old one was moved; the old one may be of any content then.
+        ("before anything was moved", |dir, file| {
+            std::fs::rename(file, dir.join("queue.sqlite.saved")).expect("rename");
+            std::fs::write(file, b"damaged").expect("a file");
+            std::fs::write(dir.join("queue.damaged"), "").expect("the mark");
+        }),
+        ("between the log and the main file", |dir, file| {
+            std::fs::rename(file, dir.join("queue.sqlite.saved")).expect("rename");
+            std::fs::write(file, b"damaged").expect("a file");
+        }),
+        ("before the new one had its name", |dir, file| {
+            std::fs::rename(file, dir.join("queue.sqlite.saved")).expect("rename");
+            std::fs::write(dir.join("queue.damaged"), "").expect("the mark");
+        }),
+    ];
+    for (when, crash) in crashes {
+        let dir = tempfile::tempdir().expect("a temporary folder");
+        let file = filled(dir.path()).await;
+        crash(dir.path(), &file);
+
+        let queue = open(dir.path()).unwrap_or_else(|error| panic!("{when}: {error}"));
+
+        assert_eq!(receive_all(&queue).await.0.len(), COUNT, "{when}");
+        let mode = std::fs::metadata(queue.file()).expect("the file").permissions().mode();
+        assert_eq!(mode & 0o077, 0, "{when}: others can read it");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_sound_between_two_damaged_stretches_is_saved() {
     let dir = tempfile::tempdir().expect("a temporary folder");
     let file = filled(dir.path()).await;
-    // As after a crash between moving the old file away and giving the new one its name.
+    // All but a few pages in the middle.
+    damage(&file, (20..60).chain(63..110));
     std::fs::write(dir.path().join("queue.damaged"), "").expect("the mark");
-    std::fs::rename(&file, dir.path().join("queue.sqlite.fresh")).expect("rename");
 
     let queue = open(dir.path()).expect("it starts");
 
-    assert_eq!(receive_all(&queue).await.0.len(), COUNT);
+    let (found, has_failed) = receive_all(&queue).await;
+    assert!(!has_failed);
+    let indexes: BTreeSet<usize> = found.iter().map(|text| text[..6].parse().expect("a number")).collect();
+    let middle = indexes.iter().filter(|index| (120..260).contains(*index)).count();
+    assert!(middle >= 2, "nothing between the stretches: {indexes:?}");
 }

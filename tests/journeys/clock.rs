@@ -88,10 +88,10 @@ fn a_clock_that_jumps_forth_and_back_loses_and_delays_nothing() {
 }
 
 #[test]
-fn minutes_and_leap_seconds_follow_the_clock() {
+fn minutes_follow_the_clock_over_the_end_of_a_year() {
     let dir = tempfile::tempdir().expect("temporary folder");
     let plain = Deployment::embedded(dir.path());
-    // Two seconds before the leap second of 2016, which POSIX clocks repeat or smear.
+    // This one ended with a leap second, which POSIX clocks do not show.
     let deployment = with_clock(plain.clone(), dir.path(), "@2016-12-31 23:59:58").with("TZ", "UTC");
     let up = deployment.start(&["up"]);
     let mut ids = Vec::new();
@@ -141,7 +141,8 @@ fn signed_events_of_the_future_tell_of_a_clock_that_is_behind() {
         assert_eq!(post(up.listen(), body.as_bytes()).map(|answer| answer.status), Some(200));
     }
 
-    await_readiness(&up, 503, "behind");
+    // Said, but nobody is turned away on the word of senders alone.
+    await_readiness(&up, 200, "behind");
 }
 
 fn await_readiness(up: &Running, status: u16, word: &str) {

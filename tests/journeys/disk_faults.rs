@@ -151,21 +151,41 @@ fn a_disk_that_fails_under_the_whole_path_loses_nothing() {
     for call in ["posix/io/rw/pwrite", "posix/io/rw/write", "posix/io/sync/fsync", "posix/io/oc/open"] {
         faulty.tell(&format!("enable_random name={call},probability=0.02,failinfo={EIO}"));
     }
-    let (mut tried, mut ends) = (0, 0);
+    let (mut tried, mut ends, mut refused) = (0, 0, 0);
     let deadline = Instant::now() + PATIENCE;
     while tried < 200 {
         assert!(Instant::now() < deadline, "only {tried} were tried");
         tried += 1;
-        faulty.send();
+        refused += u32::from(faulty.send() != Some(200));
         if faulty.up.ended().is_some() {
             // A flush failed: it is started anew, as a supervisor would, without faults this time.
             ends += 1;
             faulty.up = faulty.deployment.start(&["up"]);
         }
     }
-    println!("{tried} tried, {} acknowledged, {ends} ends", faulty.acknowledged.len());
+    println!("{tried} tried, {} acknowledged, {refused} refused, {ends} ends", faulty.acknowledged.len());
+    assert!(refused + ends > 0, "nothing failed: this proves nothing");
     faulty.up.terminate();
     faulty.up.wait();
 
     faulty.judge();
+}
+
+/// The disk that logs go to is full, or nobody reads them any more.
+#[test]
+fn a_log_that_cannot_be_written_stops_nothing() {
+    let dir = tempfile::tempdir().expect("temporary folder");
+    let deployment = Deployment::embedded(dir.path());
+    let mut up = deployment.clone().run_by(&["sh", "-c", "exec \"$@\" 2>/dev/full", "sh"]).start(&["up"]);
+    for _ in 0..10 {
+        let body = event(&fresh_id(), "t", "InTransit", "2026-07-09T11:00:00Z");
+        assert_eq!(post(up.listen(), body.as_bytes()).map(|answer| answer.status), Some(200));
+    }
+    // One that is logged, too.
+    assert_eq!(post(up.listen(), b"poison").map(|answer| answer.status), Some(200));
+
+    deployment.await_count("select count(*) as n from raw.tracking_event", 10);
+
+    up.terminate();
+    assert!(up.wait().success(), "it drains");
 }

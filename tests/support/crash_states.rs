@@ -1,8 +1,8 @@
 //! What a disk may hold after a power cut, rebuilt from what a program asked of the system (strace).
 //!
 //! kill -9 never shows a missing flush: the page cache survives it. Here every write counts as lost until a flush of
-//! its file has returned that began after it, and every new name until a flush of its folder. A state of the disk at
-//! any moment is: what was flushed, and of the rest nothing, everything, or any torn part.
+//! its file has returned that began after it. A state of the disk at any moment is: what was flushed, and of the rest
+//! nothing, everything, or any torn part. Names are taken for durable at once: this shows no missing flush of a folder.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -76,7 +76,7 @@ pub enum Fate {
 /// A disk after a power cut.
 #[derive(Debug)]
 pub struct State {
-    /// The files there are. A name that was not flushed is there or not by the same fate.
+    /// The files there are.
     pub files: BTreeMap<PathBuf, Vec<u8>>,
     /// How many 200s had been sent by then.
     pub acknowledged: usize,

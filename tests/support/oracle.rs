@@ -319,6 +319,12 @@ impl Oracle {
                         "acknowledged {sha} is in the facts {in_facts} times, in the lake {in_lake} times"
                     ));
                 }
+                (Fate::Ok, Kind::Event) if letters.contains_key(sha) => {
+                    problems.push(format!("acknowledged {sha} is in the facts and in the dead letters"));
+                }
+                (_, Kind::Poison) if in_facts > 0 => {
+                    problems.push(format!("{sha} is no event, and in the facts"))
+                }
                 (Fate::Ok, Kind::Event) if in_lake == 0 => {
                     problems.push(format!("acknowledged {sha} is not in the lake"));
                 }

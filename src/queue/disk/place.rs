@@ -98,7 +98,7 @@ fn make_durable(dir: &Path) -> io::Result<()> {
 }
 
 /// Flushes the names in a folder.
-fn sync(dir: &Path) -> io::Result<()> {
+pub(super) fn sync(dir: &Path) -> io::Result<()> {
     let dir = if dir.as_os_str().is_empty() { Path::new(".") } else { dir };
     File::open(dir)?.sync_all()
 }

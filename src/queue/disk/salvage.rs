@@ -1,11 +1,12 @@
 //! What happens to a queue file that is damaged: everything that can still be read moves to a new file, the damaged
 //! one is kept beside it, and the queue goes on. A damaged page must not stop every start for ever.
 //!
-//! The steps survive a crash at any point: the new file is complete before the old one is moved, and while there is
-//! no queue file at all, a complete new one is waiting for its name.
+//! The steps survive a crash at any point: the new file gets a name that says that it is complete before the old one is
+//! touched, and whoever finds that name goes on from there.
 
-use std::fs::{self, File};
+use std::fs::{self, File, OpenOptions};
 use std::io;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
@@ -19,8 +20,12 @@ use crate::queue::QueueError;
 
 /// Says that somebody found damage: salvage before anything else.
 const MARK: &str = "queue.damaged";
-/// The new file before it gets its name.
+/// The new file while it is filled.
 const FRESH: &str = "queue.sqlite.fresh";
+/// The new file once it is complete: from then on it is what counts, whatever is left of the old one.
+const SAVED: &str = "queue.sqlite.saved";
+/// Ids that are looked at one by one before the steps become long: the rest of the file is gone.
+const HOLE_MAX: i64 = 1_000_000;
 /// Messages of one transaction.
 const ROWS_MAX: usize = 1_000;
 
@@ -38,12 +43,10 @@ pub(super) fn is_due(file: &Path) -> bool {
     beside(file, MARK).exists()
 }
 
-/// Gives a new file its name, if a crash came in between. To be called before the queue file is made.
+/// Goes on where a crash interrupted the exchange of the files. To be called before the queue file is made.
 pub(super) fn finish(dir: &Path) -> io::Result<()> {
-    let (file, fresh) = (dir.join(place::FILE), dir.join(FRESH));
-    if fresh.exists() && !file.exists() {
-        fs::rename(&fresh, &file)?;
-        File::open(dir)?.sync_all()?;
+    if dir.join(SAVED).exists() {
+        exchange(&dir.join(place::FILE))?;
     }
     Ok(())
 }
@@ -60,7 +63,7 @@ pub(super) struct Salvaged {
 /// Moves what can be read to a new file. Nobody else may have the queue open.
 pub(super) fn salvage(file: &Path) -> Result<Salvaged, QueueError> {
     error!(file = %file.display(), "the queue file is damaged: moving what can be read to a new one");
-    let found = copy(file).map_err(|error| failed(file, &error))?;
+    let found = copy(file).map_err(|error| failed(file, error.as_ref()))?;
     let kept = replace(file).map_err(|error| failed(file, &error))?;
     metrics::queue_salvaged(found.messages, found.holes);
     error!(
@@ -79,12 +82,14 @@ fn failed(file: &Path, error: &dyn std::fmt::Display) -> QueueError {
 }
 
 /// Fills the new file.
-fn copy(file: &Path) -> rusqlite::Result<Salvaged> {
+fn copy(file: &Path) -> Result<Salvaged, Box<dyn std::error::Error>> {
     let fresh = beside(file, FRESH);
     for leftover in [fresh.clone(), side(&fresh, "-wal"), side(&fresh, "-shm"), side(&fresh, "-journal")] {
         // One of an earlier, interrupted try.
         let _ = fs::remove_file(leftover);
     }
+    // SQLite gives its side files the permissions of this one.
+    OpenOptions::new().write(true).create_new(true).mode(0o600).open(&fresh)?;
     // Never written to: not even its log is moved into it.
     let old = Connection::open_with_flags(
         file,
@@ -116,11 +121,19 @@ fn copy(file: &Path) -> rusqlite::Result<Salvaged> {
     Ok(found)
 }
 
-/// Puts the new file in the old one's place; gives the folder that the old one is kept in.
+/// Says durably that the new file is complete, and puts it in the old one's place; gives the folder that the old one is
+/// kept in.
 fn replace(file: &Path) -> io::Result<PathBuf> {
-    let dir = file.parent().unwrap_or(Path::new("."));
     let fresh = beside(file, FRESH);
     File::open(&fresh)?.sync_all()?;
+    fs::rename(&fresh, beside(file, SAVED))?;
+    place::sync(file.parent().unwrap_or(Path::new(".")))?;
+    exchange(file)
+}
+
+/// The old files go to a folder of their own, and the complete new one gets its name.
+fn exchange(file: &Path) -> io::Result<PathBuf> {
+    let dir = file.parent().unwrap_or(Path::new("."));
     let kept = dir.join(format!("damaged-{}", Timestamp::now().strftime("%Y%m%dT%H%M%S%.6fZ")));
     fs::create_dir(&kept)?;
     for name in ["-wal", "-shm", ""] {
@@ -131,10 +144,10 @@ fn replace(file: &Path) -> io::Result<PathBuf> {
             fs::rename(&from, kept.join(name))?;
         }
     }
-    fs::rename(&fresh, file)?;
-    File::open(&kept)?.sync_all()?;
-    File::open(dir)?.sync_all()?;
-    // Last: whoever comes after a crash before this does it all again, and finds no damage.
+    place::sync(&kept)?;
+    fs::rename(beside(file, SAVED), file)?;
+    place::sync(dir)?;
+    // Last: whoever comes after a crash before this salvages a sound file, and finds no damage in it.
     fs::remove_file(beside(file, MARK)).or_else(|error| match error.kind() {
         io::ErrorKind::NotFound => Ok(()),
         _ => Err(error),
@@ -160,26 +173,16 @@ impl Walk {
         let mut step = first_after(old, self.after);
         if matches!(step, Step::Damage) {
             self.holes += 1;
-            // Ids are positive, but for those of a probe.
-            let mut unreadable = self.after.max(0);
-            // Farther and farther, until something can be read again …
-            let mut gap: i64 = 1;
-            let readable = loop {
-                let next = unreadable.checked_add(gap)?;
-                if !matches!(first_after(old, next), Step::Damage) {
-                    break next;
-                }
-                unreadable = next;
-                gap = gap.saturating_mul(2);
-            };
-            // … and back to where that begins.
-            let (mut low, mut high) = (unreadable, readable);
-            while low + 1 < high {
-                let middle = low + (high - low) / 2;
-                if matches!(first_after(old, middle), Step::Damage) { low = middle } else { high = middle }
+            // Ids are positive, but for those of a probe, and have hardly any gaps: one after the other, so that what
+            // is sound between two stretches is not jumped over.
+            let first = self.after.max(0);
+            let mut unreadable = first;
+            while matches!(step, Step::Damage) {
+                let far = unreadable - first >= HOLE_MAX;
+                unreadable = unreadable.checked_add(if far { HOLE_MAX } else { 1 })?;
+                step = first_after(old, unreadable);
             }
-            warn!(from = self.after.max(0) + 1, to = high, "a stretch of the queue file cannot be read");
-            step = first_after(old, high);
+            warn!(from = first + 1, to = unreadable, "a stretch of the queue file cannot be read");
         }
         match step {
             Step::Row(id, sent_at, text) => {

@@ -209,9 +209,14 @@ impl From<rusqlite::Error> for OpenError {
 fn open(file: &Path, options: &DiskOptions) -> Result<Connection, OpenError> {
     let mut conn = connect(file)?;
     conn.execute_batch(SETTINGS)?;
-    let mode: String = conn.query_row("pragma journal_mode = wal", [], |row| row.get(0))?;
+    conn.query_row("pragma journal_mode = wal", [], |_| Ok(()))?;
+    // Asked again: the switch is written when its statement ends, and an error then is told to nobody. Without the
+    // log, a power cut could bring an old journal back, over what was acknowledged.
+    let mode: String = conn.query_row("pragma journal_mode", [], |row| row.get(0))?;
     if !mode.eq_ignore_ascii_case("wal") {
-        return Err(OpenError::Refused("its file system cannot share memory between processes".to_owned()));
+        return Err(OpenError::Refused(format!(
+            "it is in mode {mode} instead of wal: its file system cannot share memory between processes, or failed"
+        )));
     }
     if let Some(bytes) = options.file_bytes_max {
         let pages = i64::try_from((bytes / PAGE_BYTES).max(16)).unwrap_or(i64::MAX);
@@ -227,19 +232,35 @@ fn open(file: &Path, options: &DiskOptions) -> Result<Connection, OpenError> {
             return Err(OpenError::Refused(format!("its version is {newer}, this program knows {VERSION}")));
         }
     }
+    transaction.commit()?;
+    let settled = settle(&conn);
+    // A full disk must be emptied, and who empties it must be able to open it.
+    match settled {
+        Err(error) if version == VERSION && is_full(&error) => {
+            warn!(%error, "the disk is full: the queue gives out what it holds, and takes nothing new");
+        }
+        outcome => outcome?,
+    }
+    failpoint!("queue.disk.open.after_checkpoint");
+    Ok(conn)
+}
+
+/// What an earlier process left behind, set right.
+fn settle(conn: &Connection) -> rusqlite::Result<()> {
     // A clock that was far ahead would otherwise have hidden its messages for good.
     let now = now();
-    transaction.execute(
+    conn.execute(
         "update lease set visible_at = ?1 where visible_at > ?2",
         params![now, now.saturating_add(micros(LEASE_MAX))],
     )?;
-    transaction.commit()?;
     // What a process that died of a failed flush left in the log may be in memory only: it is written again, to the
     // main file, before anything is built on it.
     failpoint!("queue.disk.open.before_checkpoint");
-    checkpoint(&conn)?;
-    failpoint!("queue.disk.open.after_checkpoint");
-    Ok(conn)
+    checkpoint(conn).map(|_| ())
+}
+
+fn is_full(error: &rusqlite::Error) -> bool {
+    error.sqlite_error_code() == Some(ErrorCode::DiskFull)
 }
 
 /// A second connection, for looking without waiting for the writer.

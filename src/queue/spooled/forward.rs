@@ -91,7 +91,12 @@ async fn forward(inner: &Inner, deliveries: Vec<Delivery>) -> bool {
             }
         }
     }
-    inner.note(fault.map_or(Ok(()), Err));
+    match fault {
+        Some(reason) => inner.note(Err(reason)),
+        // Those that are too large say nothing of SQS: it was not asked.
+        None if !sent.is_empty() => inner.note(Ok(())),
+        None => {}
+    }
     // Best effort: without it they come back when their leases end.
     let _ = inner.spool.extend(&back, Duration::ZERO).await;
     let _ = inner.spool.extend(&too_large, LEASE_TOO_LARGE).await;

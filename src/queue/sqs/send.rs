@@ -199,11 +199,7 @@ async fn deliver(place: &Place, mut batch: Vec<Entry>, mut slot: Slot) {
     let mut throttled = Backoff::new(THROTTLED_FIRST, THROTTLED_MAX);
     let mut reason = "no answer in time".to_owned();
     loop {
-        let count = batch.len();
-        batch = without_late(batch, &reason);
-        if batch.len() < count {
-            place.outage.failed(&reason, Instant::now());
-        }
+        batch = without_late(place, batch, &reason);
         let Some(deadline) = batch.iter().map(|entry| entry.deadline).min() else {
             return;
         };
@@ -264,7 +260,17 @@ async fn deliver(place: &Place, mut batch: Vec<Entry>, mut slot: Slot) {
             // order in which messages came.
             let wait = if is_throttled { throttled.next() } else { backoff.next() };
             sleep_until(deadline.min(Instant::now() + wait)).await;
-            slot = place.pace.slot_again(slot).await;
+            match timeout_at(deadline, place.pace.slot_again(slot)).await {
+                Ok(again) => slot = again,
+                // Others may have more time, but not without a slot: they are told as well, and come again.
+                Err(_) => {
+                    place.outage.failed(&reason, Instant::now());
+                    for entry in batch {
+                        entry.settle(Err(SendError::Unavailable(reason.clone())));
+                    }
+                    return;
+                }
+            }
             if is_throttled {
                 batch = without_old(batch, place.options.throttled_max, &reason);
             }
@@ -273,10 +279,14 @@ async fn deliver(place: &Place, mut batch: Vec<Entry>, mut slot: Slot) {
 }
 
 /// Tells those whose time is over, and keeps the others.
-fn without_late(batch: Vec<Entry>, reason: &str) -> Vec<Entry> {
+fn without_late(place: &Place, batch: Vec<Entry>, reason: &str) -> Vec<Entry> {
     let now = Instant::now();
     let (late, in_time): (Vec<Entry>, Vec<Entry>) =
         batch.into_iter().partition(|entry| entry.deadline <= now);
+    if !late.is_empty() {
+        // Before anybody is told: who asks for readiness then must hear of it.
+        place.outage.failed(reason, now);
+    }
     for entry in late {
         entry.settle(Err(SendError::Unavailable(reason.to_owned())));
     }
