@@ -52,6 +52,7 @@ mod journeys {
 
 mod surface {
     pub mod commands;
+    pub mod failures;
     pub mod fuzz_corpus;
     pub mod metrics;
     pub mod openapi;
