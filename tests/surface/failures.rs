@@ -37,9 +37,10 @@ fn every_test_it_names_is_there() {
     for text in PAGE.split('`').skip(1).step_by(2).filter(|text| text.contains("::")) {
         let (_, name) = text.rsplit_once("::").expect("it has two parts");
         // A rule of a contract is a name in a list, a test made by a macro stands before a colon.
-        let is_there = [format!("fn {name}("), format!("mod {name};"), format!("{name}\n"), format!("{name}: ")]
-            .iter()
-            .any(|form| all.contains(form.as_str()));
+        let is_there =
+            [format!("fn {name}("), format!("mod {name};"), format!("{name}\n"), format!("{name}: ")]
+                .iter()
+                .any(|form| all.contains(form.as_str()));
         assert!(is_there, "{text} is named, and is not there");
         named += 1;
     }

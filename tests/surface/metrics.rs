@@ -2,7 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use crate::support::waybill::{Deployment, event, fresh_id, get, post};
+use crate::support::pairing::{Pairing, Setup};
+use crate::support::waybill::{Deployment, event, exchange, fresh_id, get, post, request};
 
 fn documented() -> BTreeSet<String> {
     let text =
@@ -63,4 +64,35 @@ fn labels_come_from_closed_lists() {
         let name = line.split(' ').nth(2).expect("a name");
         assert!(documented.contains(name), "{name} is not documented");
     }
+}
+
+/// Whatever is logged, however much of it: nothing of what was received, and no secret.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_most_talkative_log_holds_nothing_of_a_body() {
+    let setup = Setup::start(Pairing::Aws).await;
+    tokio::task::spawn_blocking(move || {
+        let deployment = setup.deployment.clone().with("WAYBILL_LOG", "trace,aws=info,hyper=info");
+        let up = deployment.start(&["up"]);
+        let body = event(&fresh_id(), "canary-tracking-9c1e", "canary-tag", "2026-07-09T11:00:00+00:00");
+        let body = body.replace("Zürich", "canary-place");
+        for bytes in
+            [body.as_bytes(), b"canary-body-77aa", b"{\"msg\":{\"canary-key\":1}}", b"\xffcanary-bytes"]
+        {
+            assert_eq!(post(up.listen(), bytes).expect("an answer").status, 200);
+            // Not signed, and under another path.
+            exchange(up.listen(), &request(&["aftership-hmac-sha256: canary-signature".to_owned()], bytes));
+            get(up.listen(), "/canary-path");
+        }
+        deployment.await_count("select count(*) as n from base.fct_shipment_tracking", 1);
+
+        let (logs, metrics) = (up.stderr(), get(up.ops(), "/metrics").expect("an answer").body);
+        assert!(logs.contains("DEBUG"), "it is talkative");
+        for text in ["canary", crate::support::waybill::SECRET] {
+            assert!(!metrics.contains(text), "{text} in the metrics");
+            let line = logs.lines().find(|line| line.contains(text));
+            assert!(line.is_none(), "{text} in the logs: {line:?}");
+        }
+    })
+    .await
+    .expect("the journey ends");
 }
