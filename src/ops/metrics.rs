@@ -4,6 +4,7 @@
 //! seconds, sizes bytes. Label values come from closed lists: a reason or a kind, never an id or a text from
 //! outside. [`CATALOGUE`] is the list for people; `docs/OPERATIONS.md` is held against it.
 
+mod catalogue;
 mod exporter;
 mod metric;
 mod outcome;
@@ -14,199 +15,12 @@ use std::time::Duration;
 use ::metrics::{Counter, Histogram, counter, gauge, histogram};
 use jiff::Timestamp;
 
+pub use catalogue::CATALOGUE;
+use catalogue::*;
 use exporter::cached;
 pub use exporter::{Handle, install};
 pub use metric::{Kind, Metric};
-use metric::{counts, state, times};
 pub use outcome::Outcome;
-
-/// Seconds of an answer over HTTP.
-const ANSWER: &[f64] = &[0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
-/// Seconds of a piece of work: a put, a load.
-const WORK: &[f64] = &[0.01, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 900.0];
-/// Seconds since an event was acknowledged, up to a day.
-const AGE: &[f64] =
-    &[0.5, 1.0, 2.0, 5.0, 10.0, 15.0, 30.0, 60.0, 120.0, 300.0, 900.0, 3_600.0, 21_600.0, 86_400.0];
-
-const BUILD: Metric =
-    state("waybill_build_info", &["version"], "Always 1; the label is the program's version");
-const LAST_SUCCESS: Metric = state(
-    "waybill_mover_last_success_timestamp_seconds",
-    &["mover"],
-    "When a mover last did what it is for, seconds since 1970; receive: when it last acknowledged an event",
-);
-
-const CLOCK_JUMPS: Metric =
-    counts("waybill_clock_jumps_total", &[], "Times that this host's clock was set by 2 seconds or more");
-
-const REQUESTS: Metric = counts(
-    "waybill_receive_requests_total",
-    &["outcome"],
-    "Answered requests on the public listener; the outcome is `accepted` or the error's code",
-);
-const REQUEST_TIME: Metric = times(
-    "waybill_receive_request_seconds",
-    &["result"],
-    ANSWER,
-    "From a request's head to its answer; the result is accepted, refused (4xx) or unavailable (5xx)",
-);
-const VERIFIED: Metric = counts(
-    "waybill_receive_signature_verified_total",
-    &["secret_id"],
-    "Requests that a webhook secret signed; 1 is the newest secret",
-);
-const SECRETS_READ: Metric = counts(
-    "waybill_receive_secrets_read_total",
-    &["result"],
-    "Webhook secrets read again while running: ok when they changed, failed when the ones before stay",
-);
-const REQUESTS_HELD: Metric =
-    state("waybill_receive_in_flight_requests", &[], "Webhook requests at work, sampled each second");
-const BYTES_HELD: Metric = state(
-    "waybill_receive_in_flight_bytes",
-    &[],
-    "Body bytes reserved by requests at work, sampled each second",
-);
-const CONNECTIONS: Metric =
-    state("waybill_receive_connections", &[], "Open connections of the public listener, sampled each second");
-const CONNECTIONS_REFUSED: Metric = counts(
-    "waybill_receive_connections_refused_total",
-    &[],
-    "Connections turned away because as many as allowed were open",
-);
-
-const READY: Metric =
-    state("waybill_queue_ready_messages", &["queue"], "Messages waiting to be received; of SQS about");
-const LEASED: Metric =
-    state("waybill_queue_leased_messages", &["queue"], "Messages received and not yet deleted");
-const OLDEST: Metric = state(
-    "waybill_queue_oldest_message_seconds",
-    &["queue"],
-    "Age of the oldest message, leased or not; 0 when there is none; absent where the queue cannot tell",
-);
-
-const SALVAGED: Metric = counts(
-    "waybill_queue_salvaged_messages_total",
-    &["result"],
-    "Of a damaged queue file: messages saved, and holes, stretches that could not be read",
-);
-const SPOOLED: Metric = counts(
-    "waybill_spool_spooled_events_total",
-    &[],
-    "Events acknowledged from the spool because the queue did not take them",
-);
-const FORWARDED: Metric =
-    counts("waybill_spool_forwarded_events_total", &[], "Spooled events that the queue has taken since");
-const CIRCUIT: Metric = state(
-    "waybill_spool_circuit_open_info",
-    &[],
-    "1 while events go to the spool without asking the queue, else 0",
-);
-
-const TAKEN: Metric =
-    counts("waybill_batch_received_messages_total", &[], "Messages leased, repetitions included");
-const LANDED: Metric = counts("waybill_batch_landed_events_total", &[], "Events written to the lake");
-const OBJECTS: Metric = counts(
-    "waybill_batch_landed_objects_total",
-    &["reason"],
-    "Objects written to the lake, by why they were closed",
-);
-const RAW: Metric = counts("waybill_batch_landed_raw_bytes_total", &[], "Bytes landed, before compression");
-const STORED: Metric = counts("waybill_batch_landed_stored_bytes_total", &[], "Bytes landed, as stored");
-const PUT_TIME: Metric =
-    times("waybill_batch_flush_seconds", &[], WORK, "From closing an object to its being listed");
-const PUT_AGAIN: Metric = counts(
-    "waybill_batch_put_already_there_total",
-    &[],
-    "Objects that were in the lake already, from before a crash or a lost answer",
-);
-const DEAD: Metric =
-    counts("waybill_batch_dead_letters_total", &["reason"], "Messages set aside as dead letters");
-const REDACTED: Metric = counts(
-    "waybill_batch_redacted_events_total",
-    &["how"],
-    "Events that land with their personal data replaced, by how: hash, drop or erased",
-);
-const DELETED: Metric = counts(
-    "waybill_batch_deleted_messages_total",
-    &["result"],
-    "Deletions of landed messages, ok or failed; a failed one comes again as a duplicate",
-);
-const LEASE_LOST: Metric =
-    counts("waybill_batch_lease_lost_total", &[], "Leases that ended while their messages were held");
-const HELD_EVENTS: Metric = state("waybill_batch_held_events", &[], "Events in open windows");
-const HELD_BYTES: Metric = state("waybill_batch_held_bytes", &[], "Their bytes, before compression");
-const TO_LAKE: Metric =
-    times("waybill_batch_ack_to_lake_seconds", &[], AGE, "From acknowledged to in the lake");
-const BATCH_FAILED: Metric =
-    counts("waybill_batch_failures_total", &["step"], "Failed attempts, by step; they are tried again");
-
-const FILES: Metric =
-    counts("waybill_load_files_total", &["status"], "Objects done with: loaded or rejected");
-const ROWS: Metric = counts(
-    "waybill_load_rows_total",
-    &["outcome"],
-    "Lines read, by outcome: inserted, duplicate, conflict, rejected",
-);
-const LOAD_TIME: Metric =
-    times("waybill_load_seconds", &[], WORK, "One load, from reading objects to the commit");
-const WAITING: Metric = state("waybill_load_waiting_files", &[], "Objects known and not yet loaded");
-const TO_FACT: Metric =
-    times("waybill_load_ack_to_fact_seconds", &[], AGE, "From acknowledged to queryable in the fact tables");
-const UNERASED: Metric = counts(
-    "waybill_load_unerased_lines_total",
-    &[],
-    "Lines about erased people that were still whole in the lake; they are loaded without them",
-);
-const LOAD_FAILED: Metric = counts(
-    "waybill_load_failures_total",
-    &["kind"],
-    "Failed loads by whose fault it was, lake or warehouse; and objects that are missing or unreadable",
-);
-
-/// Every metric there is.
-pub const CATALOGUE: &[Metric] = &[
-    BUILD,
-    LAST_SUCCESS,
-    CLOCK_JUMPS,
-    REQUESTS,
-    REQUEST_TIME,
-    VERIFIED,
-    SECRETS_READ,
-    REQUESTS_HELD,
-    BYTES_HELD,
-    CONNECTIONS,
-    CONNECTIONS_REFUSED,
-    READY,
-    LEASED,
-    OLDEST,
-    SALVAGED,
-    SPOOLED,
-    FORWARDED,
-    CIRCUIT,
-    TAKEN,
-    LANDED,
-    OBJECTS,
-    RAW,
-    STORED,
-    PUT_TIME,
-    PUT_AGAIN,
-    DEAD,
-    REDACTED,
-    DELETED,
-    LEASE_LOST,
-    HELD_EVENTS,
-    HELD_BYTES,
-    TO_LAKE,
-    BATCH_FAILED,
-    FILES,
-    ROWS,
-    LOAD_TIME,
-    WAITING,
-    TO_FACT,
-    UNERASED,
-    LOAD_FAILED,
-];
 
 /// The program's version.
 fn build_info() {

@@ -11,6 +11,7 @@
 //!   the next open by what can be read of it, and kept beside the new one.
 //! - The file keeps its size after a backlog, and its free pages are used again.
 
+mod open;
 mod place;
 mod salvage;
 mod store;
@@ -99,7 +100,7 @@ impl DiskQueue {
         place::sync(dir).map_err(|error| {
             QueueError::Unavailable(format!("cannot flush the queue folder {}: {error}", dir.display()))
         })?;
-        let reader = store::open_reader(&file)?;
+        let reader = open::open_reader(&file)?;
         let (jobs, waiting) = mpsc::channel(JOBS_MAX);
         let arrivals = Arc::new(Notify::new());
         let poison = Arc::new(Poison::new(&file));

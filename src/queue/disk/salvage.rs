@@ -13,8 +13,7 @@ use jiff::Timestamp;
 use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension, params};
 use tracing::{error, warn};
 
-use super::place;
-use super::store;
+use super::{open, place};
 use crate::ops::metrics;
 use crate::queue::QueueError;
 
@@ -96,8 +95,8 @@ fn copy(file: &Path) -> Result<Salvaged, Box<dyn std::error::Error>> {
         OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX,
     )?;
     let mut new = Connection::open(&fresh)?;
-    new.execute_batch(store::SETTINGS)?;
-    new.execute_batch(store::SCHEMA)?;
+    new.execute_batch(open::SETTINGS)?;
+    new.execute_batch(open::SCHEMA)?;
     let mut found = Salvaged::default();
     let mut walk = Walk { after: i64::MIN, holes: 0 };
     let mut is_done = false;
