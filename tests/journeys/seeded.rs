@@ -14,6 +14,8 @@ use crate::support::waybill::{PATIENCE, Running};
 enum Harm {
     /// Nothing but traffic.
     Traffic,
+    /// What has been loaded is sent again.
+    Again,
     /// The process dies at this moment, when it has come so often.
     KillAt(&'static str, u32),
     /// The process is asked to end while it holds events.
@@ -37,9 +39,8 @@ fn harm(bug: &str) -> (Pairing, Harm) {
         "deletes_what_failed_to_land" => (Aws, Harm::LakeAway),
         "loads_by_watermark" | "object_named_by_minute" | "object_cut_short" => (Embedded, Harm::Traffic),
         "ledger_apart" => (Embedded, Harm::KillAt("warehouse.duckdb.after_commit", 3)),
-        "no_dedupe" | "poison_dropped" | "poison_changed" | "body_rewritten" | "any_signature" => {
-            (Embedded, Harm::Traffic)
-        }
+        "no_dedupe" => (Embedded, Harm::Again),
+        "poison_dropped" | "poison_changed" | "body_rewritten" | "any_signature" => (Embedded, Harm::Traffic),
         "replay_marks_first" => (Embedded, Harm::ReplayKilledAt("replay.before_send")),
         "drain_drops" => (Embedded, Harm::Drain),
         "spool_forgets" => (Aws, Harm::SqsAway),
@@ -111,6 +112,13 @@ async fn run(pairing: Pairing, harm: Harm, bug: Option<String>) -> Verdict {
         let senders = oracle.senders(up.listen(), 3);
         match harm {
             Harm::Traffic => until(|| oracle.oks() > 250),
+            Harm::Again => {
+                until(|| oracle.oks() > 60);
+                deployment.await_some("select count(*) as n from raw.tracking_event");
+                // Whatever was on its way is loaded by then, too.
+                std::thread::park_timeout(Duration::from_secs(1));
+                oracle.send_again(up.listen(), 60);
+            }
             Harm::KillAt(..) => until(|| up.ended().is_some()),
             Harm::Drain => until(|| oracle.oks() > 50),
             Harm::LakeAway => {

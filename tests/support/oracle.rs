@@ -164,6 +164,14 @@ impl Oracle {
         self.send(address, kind, body)
     }
 
+    /// Sends the first payloads once more, byte for byte.
+    pub fn send_again(&self, address: SocketAddr, count: u64) {
+        for number in 0..count.min(self.sent()) {
+            let (kind, body) = payload(self.seed, number);
+            self.send(address, kind, body);
+        }
+    }
+
     fn send(&self, address: SocketAddr, kind: Kind, body: Vec<u8>) -> Option<Answer> {
         let key = BodySha256::of(&body).to_hex();
         // Before it is sent: whatever happens, it was issued.
