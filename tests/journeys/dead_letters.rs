@@ -1,7 +1,10 @@
 //! What cannot be read becomes a dead letter with its reason; replay and drop, asked twice, change nothing.
 
 use serde_json::Value;
+use waybill::event::{Event, line};
+use waybill::lake::dead_letter::Reason;
 
+use crate::support::letters::{Given, plant};
 use crate::support::waybill::{Deployment, event, fresh_id, post};
 
 fn letters(deployment: &Deployment, arguments: &[&str]) -> Vec<Value> {
@@ -57,33 +60,13 @@ fn unreadable_bodies_become_dead_letters_with_their_bytes_and_reason() {
 
 /// Puts a readable event where SQS's redrive would have left it.
 fn plant_readable_letter(deployment: &Deployment, body: &str) -> String {
-    use waybill::event::{Event, line};
     let received_at: jiff::Timestamp = "2026-07-09T12:00:00.5Z".parse().expect("instant");
     let bytes = bytes::Bytes::copy_from_slice(body.as_bytes());
     let event = Event::received(bytes, None, false, received_at);
     let message = line::to_message(&line::encode(&event));
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("runtime");
-    runtime.block_on(async {
-        use waybill::lake::dead_letter::{DeadLetter, Reason};
-        let lake = waybill::lake::disk::DiskLake::open(&deployment.dir().join("lake")).expect("lake");
-        let letter = DeadLetter {
-            v: 1,
-            id: DeadLetter::id_of(message.as_bytes()),
-            reason: Reason::Redriven,
-            detail: None,
-            event: Some("tracking_update".into()),
-            event_key: Some(event.event_key.as_str().to_owned()),
-            source: Some("webhook".into()),
-            received_at,
-            dead_at: received_at,
-            attempts: 20,
-            replay_id: None,
-            body_sha256: event.body_sha256.to_hex(),
-            body_base64: base64::Engine::encode(&base64::prelude::BASE64_STANDARD, &event.body),
-        };
-        waybill::lake::dead_letter::put(&lake, &letter).await.expect("put");
-        letter.id
-    })
+    let given =
+        Given { reason: Reason::Redriven, message: message.as_bytes(), named: Some("tracking_update") };
+    plant(deployment, &event, given)
 }
 
 #[test]

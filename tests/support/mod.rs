@@ -8,6 +8,7 @@
 pub mod aws;
 pub mod contents;
 pub mod crash_states;
+pub mod letters;
 pub mod openloop;
 pub mod oracle;
 pub mod pairing;

@@ -6,10 +6,10 @@ use bytes::Bytes;
 use jiff::Timestamp;
 use serde_json::Value;
 use waybill::event::Event;
-use waybill::lake::dead_letter::{self, DeadLetter, Reason};
-use waybill::lake::disk::DiskLake;
+use waybill::lake::dead_letter::Reason;
 
 use super::contents;
+use super::letters;
 use super::waybill::{Deployment, event, post};
 
 pub const KEY: &str = "journey-privacy-key-0123456789";
@@ -46,34 +46,15 @@ pub fn plant_letters(deployment: &Deployment) {
     let received_at: Timestamp = "2026-07-09T12:00:00Z".parse().expect("instant");
     let readable =
         bodies()[1].replace("0f0f0f0f-0000-4000-8000-000000000002", "0f0f0f0f-0000-4000-8000-000000000099");
-    let letters = [
+    let planted = [
         (Reason::Redriven, readable.into_bytes()),
         (Reason::NotJson, format!("{{\"torn\":\"{EMAIL}\",\"Zyxwina").into_bytes()),
         (Reason::NotJson, b"{\"torn\":\"eve@other.example".to_vec()),
     ];
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("runtime");
-    runtime.block_on(async {
-        let lake = DiskLake::open(&deployment.dir().join("lake")).expect("lake");
-        for (reason, bytes) in letters {
-            let event = Event::received(Bytes::from(bytes), None, false, received_at);
-            let letter = DeadLetter {
-                v: 1,
-                id: DeadLetter::id_of(&event.body),
-                reason,
-                detail: None,
-                event: None,
-                event_key: Some(event.event_key.as_str().to_owned()),
-                source: Some("webhook".to_owned()),
-                received_at,
-                dead_at: received_at,
-                attempts: 20,
-                replay_id: None,
-                body_sha256: event.body_sha256.to_hex(),
-                body_base64: base64::Engine::encode(&base64::prelude::BASE64_STANDARD, &event.body),
-            };
-            dead_letter::put(&lake, &letter).await.expect("put");
-        }
-    });
+    for (reason, bytes) in planted {
+        let event = Event::received(Bytes::from(bytes), None, false, received_at);
+        letters::plant(deployment, &event, letters::Given { reason, message: &event.body, named: None });
+    }
 }
 
 /// A line that no program can read, and that quotes them.
