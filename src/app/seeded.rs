@@ -39,7 +39,7 @@ impl Queue for Seeded<dyn Queue> {
             let count = messages.len();
             let inner = Arc::clone(&self.0);
             tokio::spawn(async move {
-                tokio::time::sleep(Duration::from_millis(50)).await;
+                tokio::time::sleep(Duration::from_millis(250)).await;
                 let _ = inner.send(messages).await;
             });
             return (0..count).map(|_| Ok(Enqueued::forged())).collect();

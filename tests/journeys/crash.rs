@@ -11,7 +11,7 @@ use crate::support::oracle::{Oracle, Verdict};
 use crate::support::pairing::{Pairing, Setup};
 use crate::support::standin::{Fault, Op};
 use crate::support::torture::{conclude, passes};
-use crate::support::waybill::{Deployment, Running, get};
+use crate::support::waybill::Deployment;
 
 /// How long a process may go on before the moment of its death must have come.
 const LIFE_MAX: Duration = Duration::from_secs(20);
@@ -117,7 +117,7 @@ fn kill_at(setup: &Setup, oracle: &Arc<Oracle>, point: &str, random: &mut fastra
         if let Some(status) = up.ended() {
             break status;
         }
-        if is_out && has_spooled(&up) {
+        if is_out && up.metric("waybill_spool_spooled_events_total") > 0.0 {
             // It is forwarded now.
             setup.standin().faults().disarm_all();
             is_out = false;
@@ -128,14 +128,6 @@ fn kill_at(setup: &Setup, oracle: &Arc<Oracle>, point: &str, random: &mut fastra
     senders.stop();
     setup.end_outage();
     assert_eq!(status.signal(), Some(9), "{point}: {status}\n{}", up.stderr());
-}
-
-fn has_spooled(up: &Running) -> bool {
-    get(up.ops(), "/metrics").is_some_and(|answer| {
-        answer.body.lines().any(|line| {
-            line.strip_prefix("waybill_spool_spooled_events_total ").is_some_and(|count| count != "0")
-        })
-    })
 }
 
 /// Dead letters are sent again by a process that dies at `point`, while the rest goes on.
@@ -153,7 +145,7 @@ fn kill_replay(setup: &Setup, oracle: &Arc<Oracle>, point: &str) {
     assert_eq!(output.status.signal(), Some(9), "{point}: {}", String::from_utf8_lossy(&output.stderr));
 }
 
-fn open_letters(deployment: &Deployment) -> usize {
+pub fn open_letters(deployment: &Deployment) -> usize {
     let listed = deployment.run_ok(&["dead-letters", "list", "--format", "json"]);
     serde_json::from_str::<Vec<serde_json::Value>>(&listed).expect("JSON").len()
 }

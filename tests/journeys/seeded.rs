@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use waybill::failpoint::BUGS;
 
+use crate::journeys::crash::open_letters;
 use crate::support::oracle::Verdict;
 use crate::support::pairing::{Pairing, Setup};
 use crate::support::standin::{Fault, Op};
@@ -66,12 +67,13 @@ async fn every_seeded_bug_is_found() {
     assert!(BUGS.len() >= 12);
     let mut missed = Vec::new();
     for (bug, what) in BUGS {
-        let verdict = run_with(Some(bug)).await;
+        let (pairing, harm) = harm(bug);
+        let verdict = run(pairing, harm, Some(bug)).await;
         let sign = sign_of(bug);
         let first = verdict.problems.iter().find(|problem| problem.contains(sign)).cloned();
-        println!("{bug:28} {}", first.clone().unwrap_or_else(|| "NOT FOUND".to_owned()));
+        println!("{bug:28} {}", first.clone().unwrap_or_else(|| format!("NOT FOUND: {verdict}")));
         if first.is_none() {
-            missed.push(format!("{bug}: {what}"));
+            missed.push(format!("{bug}: {what}; {verdict}: {:?}", verdict.problems));
         }
     }
     assert!(missed.is_empty(), "not found: {missed:#?}");
@@ -87,16 +89,11 @@ async fn the_same_harm_without_a_bug_is_clean() {
     }
 }
 
-async fn run_with(bug: Option<&str>) -> Verdict {
-    let (pairing, harm) = harm(bug.expect("a bug"));
-    run(pairing, harm, bug.map(str::to_owned)).await
-}
-
-async fn run(pairing: Pairing, harm: Harm, bug: Option<String>) -> Verdict {
+async fn run(pairing: Pairing, harm: Harm, bug: Option<&'static str>) -> Verdict {
     let setup = Setup::start(pairing).await;
     tokio::task::spawn_blocking(move || {
         let mut deployment = setup.deployment.clone();
-        if let Some(bug) = &bug {
+        if let Some(bug) = bug {
             deployment = deployment.with("WAYBILL_TEST_BUG", bug);
         }
         let oracle = setup.oracle(0xB06);
@@ -111,35 +108,45 @@ async fn run(pairing: Pairing, harm: Harm, bug: Option<String>) -> Verdict {
         let mut up = doomed.start(&["up"]);
         let senders = oracle.senders(up.listen(), 3);
         match harm {
-            Harm::Traffic => until(|| oracle.oks() > 250),
+            Harm::Traffic => {
+                // Several objects in several loads, whatever the machine's pace. What is cut short is never loaded.
+                until(|| {
+                    up.metric("waybill_load_files_total") + up.metric("waybill_load_failures_total") > 0.0
+                });
+                let landed = up.metric("waybill_batch_landed_objects_total");
+                until(|| {
+                    oracle.oks() > 250 && up.metric("waybill_batch_landed_objects_total") > landed + 10.0
+                });
+            }
             Harm::Again => {
-                until(|| oracle.oks() > 60);
-                deployment.await_some("select count(*) as n from raw.tracking_event");
-                // Whatever was on its way is loaded by then, too.
-                std::thread::park_timeout(Duration::from_secs(1));
+                // In the facts, so that the second time comes in another load.
+                until(|| oracle.oks() > 60 && up.metric("waybill_load_rows_total") > 60.0);
                 oracle.send_again(up.listen(), 60);
             }
             Harm::KillAt(..) => until(|| up.ended().is_some()),
-            Harm::Drain => until(|| oracle.oks() > 50),
+            Harm::Drain => {
+                until(|| oracle.oks() > 50 && up.metric("waybill_batch_held_events") > 0.0);
+            }
             Harm::LakeAway => {
                 until(|| oracle.oks() > 20);
                 let armed = setup.standin().faults().arm(Op::PutObject, Fault::Status(503), u64::MAX);
-                until(|| armed.fired() > 2);
+                until(|| armed.fired() > 2 && up.metric("waybill_batch_failures_total") > 0.0);
             }
             Harm::SqsAway | Harm::SqsAwayAndKillAt(..) => {
                 let armed = setup.outage();
-                until(|| armed.fired() > 2 && oracle.sent() > 40);
-                // Longer than SQS is waited for, so that the spool comes into it.
-                std::thread::park_timeout(Duration::from_millis(3_500));
+                let has_spool = pairing == Pairing::Aws;
+                until(|| {
+                    let spooled = up.metric("waybill_spool_spooled_events_total");
+                    armed.fired() > 2 && oracle.sent() > 40 && (spooled > 20.0 || !has_spool)
+                });
                 setup.end_outage();
                 if matches!(harm, Harm::SqsAwayAndKillAt(..)) {
                     until(|| up.ended().is_some());
                 }
             }
             Harm::ReplayKilledAt(point) => {
-                until(|| oracle.oks() > 100);
+                until(|| open_letters(&deployment) > 0);
                 let killed = deployment.clone().with("WAYBILL_TEST_FAILPOINT", &format!("{point}@1"));
-                std::thread::park_timeout(Duration::from_millis(500));
                 let output = killed.run(&["dead-letters", "replay", "--yes", "--reason", "test"]);
                 assert_eq!(output.status.signal(), Some(9), "{point}");
             }

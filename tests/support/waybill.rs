@@ -222,6 +222,18 @@ impl Running {
         read(&self.stderr_path)
     }
 
+    /// A count or state of `/metrics`, all its series together; 0 when it does not answer or has none of that name.
+    pub fn metric(&self, name: &str) -> f64 {
+        let body = get(self.ops(), "/metrics").map(|answer| answer.body).unwrap_or_default();
+        let of_name = |line: &str| {
+            let (series, value) = line.rsplit_once(' ')?;
+            let is_it =
+                series.strip_prefix(name).is_some_and(|rest| rest.is_empty() || rest.starts_with('{'));
+            is_it.then(|| value.parse::<f64>().ok()).flatten()
+        };
+        body.lines().filter_map(of_name).sum()
+    }
+
     /// kill -9
     pub fn kill(&mut self) {
         // Who has ended has no process any more, and its id may be another's.
