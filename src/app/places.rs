@@ -13,7 +13,7 @@ use crate::lake::Lake;
 use crate::lake::disk::DiskLake;
 use crate::lake::s3::{S3Lake, S3Options};
 use crate::lake::suppressed::{Latest, ListError, Suppressed};
-use crate::ops::aws;
+use crate::ops::{aws, file_system};
 use crate::queue::disk::{DiskOptions, DiskQueue};
 use crate::queue::late::LateQueue;
 use crate::queue::spooled::SpooledQueue;
@@ -150,7 +150,15 @@ fn late_dead_letter_queue(sdk: SdkConfig, main_url: String, given: Option<String
     }))
 }
 
+/// Says so when a folder will not outlive the machine or the container.
+fn warn_if_passing(what: &str, path: &Path) {
+    if let Some(warning) = file_system::kind_of(path).and_then(|kind| kind.warning(what, path)) {
+        warn!("{warning}");
+    }
+}
+
 fn disk_queue(dir: &Path, options: DiskOptions) -> anyhow::Result<Arc<DiskQueue>> {
+    warn_if_passing("the queue folder", dir);
     let queue = DiskQueue::open(dir, options)
         .with_context(|| format!("cannot open the queue in {}", dir.display()))?;
     Ok(Arc::new(queue))
@@ -171,6 +179,7 @@ pub(super) async fn lake(settings: &Settings) -> anyhow::Result<Arc<dyn Lake>> {
 async fn open_lake(settings: &Settings) -> anyhow::Result<Arc<dyn Lake>> {
     match settings.lake.as_ref().context("no lake address")? {
         LakeAddress::File(dir) => {
+            warn_if_passing("the lake folder", dir);
             let lake =
                 DiskLake::open(dir).with_context(|| format!("cannot open the lake in {}", dir.display()))?;
             Ok(Arc::new(lake))
@@ -220,7 +229,10 @@ pub(super) fn warehouse(settings: &Settings) -> anyhow::Result<Arc<dyn Warehouse
 fn open_warehouse(settings: &Settings) -> anyhow::Result<Arc<dyn Warehouse>> {
     match settings.warehouse.as_ref().context("no warehouse address")? {
         WarehouseAddress::DuckDb(file) => {
-            let warehouse = DuckDbWarehouse::open(file.clone(), DuckDbOptions::default())
+            warn_if_passing("the warehouse file", file);
+            let options =
+                DuckDbOptions { memory: settings.warehouse_memory.clone(), ..DuckDbOptions::default() };
+            let warehouse = DuckDbWarehouse::open(file.clone(), options)
                 .with_context(|| format!("cannot use the warehouse file {}", file.display()))?;
             Ok(Arc::new(warehouse))
         }

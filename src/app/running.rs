@@ -7,13 +7,13 @@ use std::time::{Duration, Instant};
 use anyhow::Context;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
-use tracing::{error, warn};
+use tracing::error;
 
 use crate::cli;
 use crate::ops::clock;
 use crate::ops::health::{self, Health};
-use crate::ops::metrics;
 use crate::ops::shutdown::Shutdown;
+use crate::ops::{listener, metrics};
 use crate::queue::Queue;
 use crate::queue::disk::DiskQueue;
 use crate::queue::spooled::SpooledQueue;
@@ -119,11 +119,7 @@ impl Running {
             let tokens = self.settings.ops_token.iter().cloned().chain([own]).collect();
             router = router.merge(admin::router(warehouse, tokens));
         }
-        tokio::spawn(async move {
-            if let Err(error) = axum::serve(listener, router).await {
-                warn!(%error, "the operators' listener ended");
-            }
-        });
+        tokio::spawn(listener::serve(listener, router, listener::Limits::default()));
         Ok((Some(bound), announced))
     }
 }

@@ -2,7 +2,9 @@
 
 pub mod aws;
 pub mod clock;
+pub mod file_system;
 pub mod health;
+pub mod listener;
 pub mod logging;
 pub mod metrics;
 pub mod retry;

@@ -25,7 +25,7 @@ use futures_util::future::join_all;
 use jiff::Timestamp;
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, timeout};
-use tracing::debug;
+use tracing::{debug, warn};
 
 use self::batch::ENTRIES_MAX;
 use self::failure::Failure;
@@ -45,6 +45,9 @@ const WAIT_MAX_SECONDS: u64 = 20;
 
 /// Longest lease that SQS takes.
 const LEASE_MAX_SECONDS: u64 = 43_200;
+
+/// Longest time that SQS keeps a message.
+const RETENTION_MAX: Duration = Duration::from_secs(14 * 24 * 3600);
 
 /// What an answer may take beyond the wait it was asked for.
 const RECEIVE_GRACE: Duration = Duration::from_secs(10);
@@ -116,6 +119,7 @@ impl SqsQueue {
             QueueAttributeName::MaximumMessageSize,
             QueueAttributeName::RedrivePolicy,
             QueueAttributeName::QueueArn,
+            QueueAttributeName::MessageRetentionPeriod,
         ];
         let attributes = attributes(&reading, &url, &names, OPEN_TIMEOUT).await?;
         let message_bytes_max = attributes
@@ -123,6 +127,13 @@ impl SqsQueue {
             .and_then(|size| size.parse().ok())
             .unwrap_or(BATCH_BYTES_MAX)
             .min(BATCH_BYTES_MAX);
+        let retention = attributes
+            .get(&QueueAttributeName::MessageRetentionPeriod)
+            .and_then(|seconds| seconds.parse().ok())
+            .map(Duration::from_secs);
+        if let Some(warning) = retention.and_then(retention_warning) {
+            warn!(queue = %url, "{warning}");
+        }
         let place = Arc::new(Place {
             pace: Pace::new(options.batches_in_flight, options.line_max),
             writing: writing_client(sdk, &options),
@@ -173,6 +184,19 @@ impl SqsQueue {
             .map_err(|error| Failure::of("GetQueueUrl", &error))?;
         Ok(answer.queue_url)
     }
+}
+
+/// Acknowledged events that wait longer than the queue keeps them are gone.
+fn retention_warning(retention: Duration) -> Option<String> {
+    const DAY: u64 = 24 * 3600;
+    (retention < RETENTION_MAX).then(|| {
+        format!(
+            "this queue drops what has waited for {:.1} days, acknowledged or not: set its MessageRetentionPeriod to \
+             {} (14 days)",
+            retention.as_secs() as f64 / DAY as f64,
+            RETENTION_MAX.as_secs()
+        )
+    })
 }
 
 /// One ReceiveMessage call. `wait` and `lease` in seconds.
@@ -314,6 +338,15 @@ mod tests {
         assert_eq!(whole_seconds(Duration::from_millis(1), 20), 1);
         assert_eq!(whole_seconds(Duration::from_secs(20), 20), 20);
         assert_eq!(whole_seconds(Duration::from_secs(60), 20), 20);
+    }
+
+    #[test]
+    fn a_queue_that_forgets_early_is_warned_of() {
+        let days = |days: u64| retention_warning(Duration::from_secs(days * 24 * 3600));
+
+        assert_eq!(days(14), None);
+        let warning = days(4).expect("four days are too few");
+        assert!(warning.contains("4.0 days") && warning.contains("1209600"), "{warning}");
     }
 
     #[test]

@@ -121,6 +121,8 @@ pub struct Settings {
     pub lake: Option<LakeAddress>,
     /// The warehouse.
     pub warehouse: Option<WarehouseAddress>,
+    /// Memory that DuckDB may take, in its words.
+    pub warehouse_memory: String,
     /// How long an event waits for company.
     pub batch_age: Duration,
     /// Uncompressed bytes of one object.

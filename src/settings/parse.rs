@@ -56,6 +56,8 @@ pub(super) fn parse(
     let spool = parser.spool(queue.as_ref());
     let spool_bytes = parser.read("spool_bytes", |text| number(text, 16 * 1024 * 1024, 1 << 50));
 
+    let warehouse_memory = parser.read("warehouse_memory", memory);
+
     let batch_age = parser.read("batch_age", |text| within(duration(text)?, 50, 300_000));
     let batch_bytes = parser.read("batch_bytes", |text| number(text, 1_024, 128 * 1024 * 1024));
     let batch_events = parser.read("batch_events", |text| number(text, 1, 100_000));
@@ -89,6 +91,7 @@ pub(super) fn parse(
         dead_letters,
         lake,
         warehouse,
+        warehouse_memory: warehouse_memory?,
         batch_age: batch_age?,
         batch_bytes: batch_bytes?,
         batch_events: batch_events?,
@@ -294,6 +297,17 @@ fn folder(text: &str) -> Result<&str, String> {
     // `file:///data` and `file:data` are both in use.
     let path = text.strip_prefix("//").unwrap_or(text);
     if path.is_empty() { Err("names no path".to_owned()) } else { Ok(path) }
+}
+
+/// An amount of memory as DuckDB reads it.
+fn memory(text: &str) -> Result<String, String> {
+    const UNITS: [&str; 6] = ["MB", "GB", "TB", "MiB", "GiB", "TiB"];
+    let count = UNITS.iter().find_map(|unit| text.strip_suffix(unit));
+    let count = count.and_then(|count| count.parse::<u32>().ok()).filter(|count| *count > 0);
+    match count {
+        Some(count) if count >= 128 || !text.contains('M') => Ok(text.to_owned()),
+        _ => Err("must be an amount of at least 128MB, such as 512MB or 8GB".to_owned()),
+    }
 }
 
 /// `250ms`, `5s`, `2m`, `1h`, or a bare number of seconds.

@@ -89,6 +89,11 @@ pub const TABLE: &[Setting] = &[
         Default::UpOnly("duckdb:waybill-data/warehouse.duckdb"),
         "`duckdb:FILE`, or `postgres://user:password@host/database?sslmode=verify-full&sslrootcert=FILE`",
     ),
+    plain(
+        "warehouse_memory",
+        Default::Value("2GB"),
+        "memory that DuckDB may take, such as 512MB or 8GB; beyond it, work is spilled beside its file",
+    ),
     plain("batch_age", Default::Value("5s"), "how long an event waits for company before it lands"),
     plain("batch_bytes", Default::Value("16777216"), "uncompressed bytes after which an object is written"),
     plain("batch_events", Default::Value("10000"), "events after which an object is written"),

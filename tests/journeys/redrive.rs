@@ -80,6 +80,8 @@ async fn redriven_messages_reach_the_lake(endpoint: String) {
             }
             assert!(std::time::Instant::now() < deadline, "{letters:?}\n{}", batch.stderr());
         };
+        // Four days are what SQS gives who asks for nothing.
+        assert!(batch.stderr().contains("waited for 4.0 days, acknowledged or not"), "{}", batch.stderr());
         let mut reasons: Vec<&str> = letters.iter().filter_map(|letter| letter["reason"].as_str()).collect();
         reasons.sort_unstable();
         assert_eq!(reasons, ["bad_message", "redriven"]);

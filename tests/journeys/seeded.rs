@@ -137,7 +137,7 @@ async fn run(pairing: Pairing, harm: Harm, bug: Option<&'static str>) -> Verdict
                 let has_spool = pairing == Pairing::Aws;
                 until(|| {
                     let spooled = up.metric("waybill_spool_spooled_events_total");
-                    armed.fired() > 2 && oracle.sent() > 40 && (spooled > 20.0 || !has_spool)
+                    armed.fired() > 2 && oracle.sent() > 12 && (spooled > 20.0 || !has_spool)
                 });
                 setup.end_outage();
                 if matches!(harm, Harm::SqsAwayAndKillAt(..)) {

@@ -6,6 +6,7 @@ use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use super::salvage;
+use crate::ops::file_system::{self, Kind};
 use crate::queue::QueueError;
 
 /// The queue itself.
@@ -18,7 +19,7 @@ pub(super) fn prepare(dir: &Path, any_file_system: bool) -> Result<PathBuf, Queu
     make_durable(dir).map_err(|error| {
         QueueError::Refused(format!("cannot create queue folder {}: {error}", dir.display()))
     })?;
-    if !any_file_system && let Some(kind) = remote_kind(dir) {
+    if !any_file_system && let Some(Kind::Remote(kind)) = file_system::kind_of(dir) {
         return Err(QueueError::Refused(format!(
             "queue folder {} is on a {kind} file system, whose locks and flushes a queue cannot rely on",
             dir.display()
@@ -103,52 +104,6 @@ pub(super) fn sync(dir: &Path) -> io::Result<()> {
     File::open(dir)?.sync_all()
 }
 
-/// What kind of network or pass-through file system this is, if it is one.
-#[cfg(target_os = "linux")]
-fn remote_kind(dir: &Path) -> Option<&'static str> {
-    remote_magic(rustix::fs::statfs(dir).ok()?.f_type as u32)
-}
-
-/// The same on macOS, which names file systems.
-#[cfg(target_os = "macos")]
-fn remote_kind(dir: &Path) -> Option<&'static str> {
-    const REMOTE: [&str; 7] = ["nfs", "smbfs", "afpfs", "webdav", "ftp", "osxfuse", "macfuse"];
-    let stat = rustix::fs::statfs(dir).ok()?;
-    let name: String =
-        stat.f_fstypename.iter().take_while(|byte| **byte != 0).map(|byte| *byte as u8 as char).collect();
-    REMOTE.into_iter().find(|remote| *remote == name)
-}
-
-#[cfg(not(any(target_os = "linux", target_os = "macos")))]
-fn remote_kind(_dir: &Path) -> Option<&'static str> {
-    None
-}
-
-/// Names by the numbers that statfs(2) gives.
-#[cfg(target_os = "linux")]
-fn remote_magic(magic: u32) -> Option<&'static str> {
-    Some(match magic {
-        0x0000_6969 => "NFS",
-        0x0000_517b => "SMB",
-        0xff53_4d42 => "CIFS",
-        0xfe53_4d42 => "SMB2",
-        0x0102_1997 => "9P",
-        0x6573_5546 => "FUSE",
-        0x00c3_6400 => "Ceph",
-        0x5346_414f | 0x6b41_4653 => "AFS",
-        0x7375_7245 => "Coda",
-        0x0000_564c => "NCP",
-        0x0bd0_0bd0 => "Lustre",
-        0x1983_0326 => "BeeGFS",
-        0x4750_4653 => "GPFS",
-        0x7461_636f => "OCFS2",
-        0x0116_1970 => "GFS2",
-        0x786f_4256 => "VirtualBox shared",
-        0xbacb_acbc => "VMware shared",
-        _ => return None,
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use std::os::unix::fs::PermissionsExt;
@@ -186,16 +141,5 @@ mod tests {
         let outcome = prepare(&root.path().join("file/queue"), true);
 
         assert!(matches!(outcome, Err(QueueError::Refused(_))));
-    }
-
-    #[cfg(target_os = "linux")]
-    #[test]
-    fn network_file_systems_are_known_and_local_ones_pass() {
-        assert_eq!(remote_magic(0x6969), Some("NFS"));
-        assert_eq!(remote_magic(0xff53_4d42), Some("CIFS"));
-        assert_eq!(remote_magic(0x0102_1997), Some("9P"));
-        for local in [0xef53, 0x5846_5342, 0x9123_683e, 0x0102_1994, 0x794c_7630, 0x2fc1_2fc1] {
-            assert_eq!(remote_magic(local), None, "{local:#x}");
-        }
     }
 }
