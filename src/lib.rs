@@ -23,6 +23,8 @@ pub mod event;
 
 pub mod aftership;
 
+pub mod retail;
+
 pub mod queue;
 
 pub mod lake;

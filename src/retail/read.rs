@@ -1,0 +1,658 @@
+//! A file as rows: read twice, so that memory holds its bytes and never all of its rows.
+//!
+//! [`ShopFile::read`] looks at every line, says what is wrong, and decides whether the file is fit to be loaded;
+//! [`ShopFile::for_each_row`] then gives its good lines one by one.
+
+use std::borrow::Cow;
+use std::io::Read;
+
+use bytes::Bytes;
+use jiff::Timestamp;
+use jiff::civil::DateTime;
+use jiff::tz::TimeZone;
+
+use crate::event::BodySha256;
+
+use super::contract::{Column, ColumnKind, Contract, Dataset, Header};
+use super::csv::{self, Field, LineFault};
+use super::name::{self, Version};
+use super::profile::{Finding, Profile};
+use super::reason::{FileReason, LineReason, Rule};
+
+/// Bytes of one file, unpacked. A larger one is to be split; a month of a large shop is far below.
+pub const FILE_BYTES_MAX: usize = 2 * 1024 * 1024 * 1024;
+/// Bytes of one line.
+pub const LINE_BYTES_MAX: usize = 64 * 1024;
+/// Below this size files are also looked at as a whole: for repetitions and holes.
+const DEEP_BYTES_MAX: usize = 64 * 1024 * 1024;
+/// Rejected lines whose bytes are kept when the file as a whole is rejected: enough to see what is wrong.
+const SAMPLES_MAX: usize = 20;
+
+/// A value on its way into the warehouse.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Value<'a> {
+    /// No value.
+    Null,
+    /// Whole number.
+    Int(i64),
+    /// Money, in hundredths.
+    Cents(i64),
+    /// Text.
+    Text(Cow<'a, str>),
+    /// The shop's own clock, written as if it were UTC.
+    Clock(Timestamp),
+}
+
+/// A line that is kept out.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reject {
+    /// 1-based; 0 for the file as a whole.
+    pub line: u64,
+    /// Where in the unpacked file the fault is.
+    pub byte_offset: Option<u64>,
+    /// The column, if the fault is in one.
+    pub column: Option<&'static str>,
+    /// From the closed lists of [`super::reason`].
+    pub reason: &'static str,
+    /// More words for a person.
+    pub detail: String,
+    /// The line's bytes, without its end.
+    pub raw: Bytes,
+}
+
+/// What reading found.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Report {
+    /// Lines of data, the header not counted.
+    pub lines: u64,
+    /// Whether there is a header.
+    pub has_header: bool,
+    /// The lines kept out, in their order.
+    pub rejects: Vec<Reject>,
+    /// What is odd and loads all the same.
+    pub findings: Vec<Finding>,
+    /// Sum of the contract's money column over the good lines, in hundredths.
+    pub money_cents: i64,
+    /// Why nothing of the file can be loaded, with what to do.
+    pub verdict: Option<(FileReason, String)>,
+}
+
+/// Where a file comes from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Source {
+    /// Key below the root of the shop's files.
+    pub key: String,
+    /// Bytes as stored.
+    pub bytes: u64,
+    /// When it was written, by the store's clock.
+    pub modified_at: Timestamp,
+}
+
+/// A file of the shop, read once.
+#[derive(Debug, Clone)]
+pub struct ShopFile {
+    /// Where it comes from.
+    pub source: Source,
+    /// Its name in the ledger: the key, or the key and a replay's id.
+    pub ledger_name: String,
+    /// What it is of.
+    pub dataset: Dataset,
+    /// Of the bytes as stored, lower-case hex.
+    pub sha256: String,
+    /// Orders the versions of its rows.
+    pub version: Version,
+    /// What reading found.
+    pub report: Report,
+    text: Bytes,
+    /// For repaired lines: which line of their file each of them is.
+    numbers: Option<Vec<u64>>,
+}
+
+impl ShopFile {
+    /// Reads the file whose stored bytes these are.
+    pub fn read(dataset: Dataset, source: Source, stored: Bytes) -> ShopFile {
+        let version = name::version(&source.key, source.modified_at);
+        let sha256 = BodySha256::of(&stored).to_hex();
+        let unpacked = if name::is_gzip(&source.key) { unpack(&stored) } else { Ok(stored) };
+        let mut file = ShopFile {
+            ledger_name: source.key.clone(),
+            source,
+            dataset,
+            sha256,
+            version,
+            report: Report::default(),
+            text: Bytes::new(),
+            numbers: None,
+        };
+        match unpacked {
+            Ok(text) => file.look(text),
+            Err(verdict) => file.report.verdict = Some(verdict),
+        }
+        file
+    }
+
+    /// Lines of `source`, repaired or as they were, that take part in it as if they had been right at once.
+    pub fn repaired(dataset: Dataset, source: Source, replay: &str, lines: Vec<(u64, Bytes)>) -> ShopFile {
+        let version = name::version(&source.key, source.modified_at);
+        let (numbers, texts): (Vec<u64>, Vec<Bytes>) = lines.into_iter().unzip();
+        let text = Bytes::from(texts.join(&b"\n"[..]));
+        let mut file = ShopFile {
+            ledger_name: format!("{}#{replay}", source.key),
+            sha256: BodySha256::of(&text).to_hex(),
+            source,
+            dataset,
+            version,
+            report: Report::default(),
+            text: Bytes::new(),
+            numbers: Some(numbers),
+        };
+        file.look(text);
+        file
+    }
+
+    /// The text, unpacked.
+    pub fn unpacked_bytes(&self) -> u64 {
+        self.text.len() as u64
+    }
+
+    /// Calls `with` for each good line, with its number and its values in the order of the contract's columns, those
+    /// that are not kept among them.
+    pub fn for_each_row<E>(&self, mut with: impl FnMut(u64, &[Value<'_>]) -> Result<(), E>) -> Result<(), E> {
+        if self.report.verdict.is_some() {
+            return Ok(());
+        }
+        let contract = self.dataset.contract();
+        let mut fields = Vec::new();
+        let mut values = Vec::new();
+        for line in self.lines(self.report.has_header) {
+            if parse(contract, line.text, &mut fields, &mut values).is_ok() {
+                with(line.number, &values)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn lines(&self, skip_header: bool) -> impl Iterator<Item = Line<'_>> {
+        let numbers = self.numbers.as_deref();
+        Lines { text: &self.text, at: bom_length(&self.text), index: 0 }.skip(usize::from(skip_header)).map(
+            move |line| match numbers {
+                Some(numbers) => {
+                    let index = usize::try_from(line.number).unwrap_or(usize::MAX) - 1;
+                    Line { number: numbers.get(index).copied().unwrap_or(line.number), ..line }
+                }
+                None => line,
+            },
+        )
+    }
+
+    fn look(&mut self, text: Bytes) {
+        self.text = text;
+        if let Err(verdict) = self.look_at_form() {
+            self.report.verdict = Some(verdict);
+            return;
+        }
+        let contract = self.dataset.contract();
+        let mut report = Report::default();
+        let mut profile = Profile::new(contract, self.text.len() <= DEEP_BYTES_MAX);
+        if bom_length(&self.text) > 0 {
+            profile.note(Rule::ByteOrderMark, None, 1, "");
+        }
+        if !self.text.is_empty() && self.text.last() != Some(&b'\n') && self.numbers.is_none() {
+            profile.note(Rule::LastLineUnended, None, 0, "");
+        }
+        let first_line = header(contract, self.lines(false).next());
+        match first_line {
+            Ok(has_header) => report.has_header = has_header,
+            Err(verdict) => {
+                self.report.verdict = Some(verdict);
+                return;
+            }
+        }
+        let mut fields = Vec::new();
+        let mut values = Vec::new();
+        let mut money: i128 = 0;
+        let money_index = contract.money_index();
+        for line in self.lines(report.has_header) {
+            report.lines += 1;
+            match parse(contract, line.text, &mut fields, &mut values) {
+                Ok(()) => {
+                    if let Some(Value::Cents(cents)) = money_index.and_then(|index| values.get(index)) {
+                        money += i128::from(*cents);
+                    }
+                    profile.row(line.number, line.has_return, &fields, &values, self.version);
+                }
+                Err(fault) => report.rejects.push(Reject {
+                    line: line.number,
+                    byte_offset: Some((line.at + fault.at) as u64),
+                    column: fault
+                        .column
+                        .and_then(|index| contract.columns.get(index))
+                        .map(|column| column.name.as_str()),
+                    reason: fault.reason.as_str(),
+                    detail: fault.detail,
+                    raw: self.text.slice_ref(line.text),
+                }),
+            }
+        }
+        report.money_cents = i64::try_from(money).unwrap_or(i64::MAX);
+        report.verdict = verdict(contract, &report, self.numbers.is_some());
+        if report.verdict.is_some() {
+            report.rejects.truncate(SAMPLES_MAX);
+        }
+        report.findings = profile.finish();
+        self.report = report;
+    }
+
+    /// What can be told from the first bytes.
+    fn look_at_form(&self) -> Result<(), (FileReason, String)> {
+        let head = &self.text[..self.text.len().min(4096)];
+        let wrong = |reason, text: &str| Err((reason, text.to_owned()));
+        if self.text.len() > FILE_BYTES_MAX {
+            return wrong(FileReason::TooLarge, "the file is larger than 2 GiB unpacked: split it");
+        }
+        if head.starts_with(b"\xff\xfe") || head.starts_with(b"\xfe\xff") {
+            return wrong(FileReason::Encoding, "the file is in UTF-16: write it in UTF-8");
+        }
+        if head.starts_with(b"PK\x03\x04") || head.starts_with(b"\x1f\x8b") || head.starts_with(b"PAR1") {
+            return wrong(
+                FileReason::NotText,
+                "the file is packed or binary (zip, gzip or Parquet) and its name does not say so: name gzip .csv.gz, \
+                 or export as CSV",
+            );
+        }
+        // UTF-16 without its mark: every other byte of plain text is zero.
+        let zeros = head.iter().filter(|byte| **byte == 0).count();
+        if zeros * 4 > head.len() {
+            return wrong(FileReason::Encoding, "the file looks like UTF-16: write it in UTF-8");
+        }
+        Ok(())
+    }
+}
+
+/// One line of a file.
+#[derive(Debug, Clone, Copy)]
+struct Line<'a> {
+    number: u64,
+    /// Offset of its first byte.
+    at: usize,
+    /// Without its end.
+    text: &'a [u8],
+    /// It ended as on Windows.
+    has_return: bool,
+}
+
+/// The lines of a text: each ends with a line feed, the last one may lack it.
+struct Lines<'a> {
+    text: &'a Bytes,
+    at: usize,
+    index: u64,
+}
+
+impl<'a> Iterator for Lines<'a> {
+    type Item = Line<'a>;
+
+    fn next(&mut self) -> Option<Line<'a>> {
+        let at = self.at;
+        let rest = self.text.get(at..).filter(|rest| !rest.is_empty())?;
+        let length = memchr(rest).unwrap_or(rest.len());
+        self.at = at + length + 1;
+        self.index += 1;
+        let text = &rest[..length];
+        let has_return = text.last() == Some(&b'\r');
+        let text = if has_return { &text[..text.len() - 1] } else { text };
+        Some(Line { number: self.index, at, text, has_return })
+    }
+}
+
+fn memchr(bytes: &[u8]) -> Option<usize> {
+    bytes.iter().position(|byte| *byte == b'\n')
+}
+
+fn bom_length(text: &[u8]) -> usize {
+    if text.starts_with(b"\xef\xbb\xbf") { 3 } else { 0 }
+}
+
+fn unpack(stored: &Bytes) -> Result<Bytes, (FileReason, String)> {
+    let mut text = Vec::new();
+    let limit = FILE_BYTES_MAX as u64 + 1;
+    match flate2::read::MultiGzDecoder::new(stored.as_ref()).take(limit).read_to_end(&mut text) {
+        Ok(_) if text.len() > FILE_BYTES_MAX => {
+            Err((FileReason::TooLarge, "the file is larger than 2 GiB unpacked: split it".to_owned()))
+        }
+        Ok(_) => Ok(Bytes::from(text)),
+        Err(error) => Err((
+            FileReason::Damaged,
+            format!("the file cannot be unpacked ({error}): it may have been cut on its way, send it again"),
+        )),
+    }
+}
+
+/// Whether the first line is the contract's header.
+fn header(contract: &Contract, first: Option<Line<'_>>) -> Result<bool, (FileReason, String)> {
+    let Some(first) = first else { return Ok(false) };
+    let Ok(text) = std::str::from_utf8(first.text) else { return Ok(false) };
+    let mut fields = Vec::new();
+    if csv::split(text, contract.delimiter as u8, contract.quoting, &mut fields).is_err() {
+        return Ok(false);
+    }
+    let is_name = |field: &Field<'_>| {
+        let text = field.text.trim();
+        contract.columns.iter().any(|column| column.name.eq_ignore_ascii_case(text))
+    };
+    let names: Vec<&str> = contract.columns.iter().map(|column| column.name.as_str()).collect();
+    let is_header = fields.len() == names.len()
+        && fields.iter().zip(&names).all(|(field, name)| field.text.trim().eq_ignore_ascii_case(name));
+    // The key is a number in every dataset: a first line whose key is a word is meant as a header.
+    let is_meant = fields.first().is_some_and(|field| {
+        let text = field.text.trim();
+        is_name(field) || text.starts_with(|letter: char| letter.is_ascii_alphabetic() || letter == '_')
+    });
+    let expected = names.join(",");
+    match (contract.header, is_header, is_meant) {
+        (Header::No, true, _) => {
+            Err((FileReason::Header, "the file begins with column names, and none are expected".to_owned()))
+        }
+        (_, true, _) => Ok(true),
+        (_, false, true) => Err((
+            FileReason::Header,
+            format!(
+                "the column names in the first line are not those of {}: expected {expected}",
+                contract.dataset.as_str()
+            ),
+        )),
+        (Header::Yes, false, false) => {
+            Err((FileReason::Header, format!("the first line must hold the column names: {expected}")))
+        }
+        (_, false, false) => Ok(false),
+    }
+}
+
+fn verdict(contract: &Contract, report: &Report, is_repair: bool) -> Option<(FileReason, String)> {
+    if is_repair {
+        return None;
+    }
+    if report.lines == 0 {
+        let text =
+            "the file holds no line of data: if that is right, send nothing; if not, the export failed";
+        return Some((FileReason::Empty, text.to_owned()));
+    }
+    let bad = report.rejects.len() as u64;
+    let allowed = u64::from(contract.bad_lines_max_percent) * report.lines / 100;
+    // A small file may have a bad line, too.
+    if bad <= allowed.max(1) && bad < report.lines {
+        return None;
+    }
+    let first = report.rejects.first()?;
+    let is_shape = |reject: &&Reject| {
+        reject.reason == LineReason::TooFewColumns.as_str()
+            || reject.reason == LineReason::TooManyColumns.as_str()
+    };
+    let shapes = report.rejects.iter().filter(is_shape).count() as u64;
+    let counted = format!(
+        "{bad} of {} lines are bad; the first is line {}: {}",
+        report.lines, first.line, first.detail
+    );
+    if shapes * 10 >= bad * 9 && shapes * 2 >= report.lines {
+        let guess = [';', '\t', '|'].into_iter().find(|delimiter| {
+            first.raw.iter().filter(|byte| **byte == *delimiter as u8).count() + 1 == contract.columns.len()
+        });
+        let hint = match guess {
+            Some(delimiter) => format!(
+                "; the fields seem to be separated by {delimiter:?} instead of {:?}",
+                contract.delimiter
+            ),
+            None => "; is it a file of another dataset?".to_owned(),
+        };
+        return Some((FileReason::Columns, format!("{counted}{hint}")));
+    }
+    let limit = contract.bad_lines_max_percent;
+    Some((
+        FileReason::TooManyBadLines,
+        format!("{counted}; at most {limit} % may be bad, so nothing of it is loaded"),
+    ))
+}
+
+/// One line as values.
+fn parse<'a>(
+    contract: &'static Contract,
+    bytes: &'a [u8],
+    fields: &mut Vec<Field<'a>>,
+    values: &mut Vec<Value<'a>>,
+) -> Result<(), LineFault> {
+    let fault = |reason, column, at, detail: String| Err(LineFault { reason, column, at, detail });
+    if bytes.is_empty() {
+        return fault(LineReason::EmptyLine, None, 0, "the line is empty".to_owned());
+    }
+    if bytes.len() > LINE_BYTES_MAX {
+        let detail = format!("the line is longer than {LINE_BYTES_MAX} bytes");
+        return fault(LineReason::LineTooLong, None, 0, detail);
+    }
+    let text = match std::str::from_utf8(bytes) {
+        Ok(text) => text,
+        Err(error) => {
+            let at = error.valid_up_to();
+            let column = bytes[..at].iter().filter(|byte| **byte == contract.delimiter as u8).count();
+            let detail = format!("byte 0x{:02x} is not UTF-8: the file may be in Latin-1", bytes[at]);
+            return fault(LineReason::InvalidUtf8, Some(column), at, detail);
+        }
+    };
+    if let Some(at) = bytes.iter().position(|byte| (*byte < 0x20 && *byte != b'\t') || *byte == 0x7f) {
+        let detail = format!("control character 0x{:02x}", bytes[at]);
+        return fault(LineReason::ControlCharacter, None, at, detail);
+    }
+    csv::split(text, contract.delimiter as u8, contract.quoting, fields)?;
+    let expected = contract.columns.len();
+    if fields.len() != expected {
+        let reason =
+            if fields.len() < expected { LineReason::TooFewColumns } else { LineReason::TooManyColumns };
+        let hint = if fields.len() > expected { ": a field with a comma must be quoted" } else { "" };
+        let at = fields.get(expected).map_or(bytes.len(), |field| field.at);
+        return fault(reason, None, at, format!("{} columns instead of {expected}{hint}", fields.len()));
+    }
+    values.clear();
+    for (index, (column, field)) in contract.columns.iter().zip(fields.iter()).enumerate() {
+        match value(contract, column, field) {
+            Ok(value) => values.push(value),
+            Err((reason, detail)) => {
+                let is_repeated_header =
+                    index == 0 && field.text.trim().eq_ignore_ascii_case(&contract.columns[0].name);
+                let reason = if is_repeated_header { LineReason::RepeatedHeader } else { reason };
+                return fault(reason, Some(index), field.at, detail);
+            }
+        }
+    }
+    Ok(())
+}
+
+fn value<'a>(
+    contract: &Contract,
+    column: &Column,
+    field: &Field<'a>,
+) -> Result<Value<'a>, (LineReason, String)> {
+    let text = field.text.as_ref();
+    if text == contract.null {
+        return if column.may_be_null {
+            Ok(Value::Null)
+        } else {
+            Err((LineReason::Missing, format!("{} has no value", column.name)))
+        };
+    }
+    match column.kind {
+        ColumnKind::Text => {
+            let limit = column.chars_max.unwrap_or(usize::MAX);
+            if text.len() > limit && text.chars().count() > limit {
+                return Err((
+                    LineReason::TextTooLong,
+                    format!("{} is longer than {limit} characters", column.name),
+                ));
+            }
+            Ok(Value::Text(field.text.clone()))
+        }
+        ColumnKind::Integer | ColumnKind::Bigint => {
+            let number = integer(text).ok_or_else(|| {
+                (
+                    LineReason::NotAnInteger,
+                    format!("{} is not a whole number: `{}`", column.name, shown(text)),
+                )
+            })?;
+            let (least, most) = match column.kind {
+                ColumnKind::Integer => (i64::from(i32::MIN), i64::from(i32::MAX)),
+                _ => (i64::MIN, i64::MAX),
+            };
+            within(
+                column,
+                number,
+                column.min.unwrap_or(least).max(least),
+                column.max.unwrap_or(most).min(most),
+            )?;
+            Ok(Value::Int(number))
+        }
+        ColumnKind::Money => {
+            let cents = money(text).map_err(|reason| {
+                let what = match reason {
+                    LineReason::TooPrecise => "has more than two decimals",
+                    _ => "is not an amount such as 129.99",
+                };
+                (reason, format!("{} {what}: `{}`", column.name, shown(text)))
+            })?;
+            let units = cents / 100;
+            if column.min.is_some_and(|min| cents < min * 100)
+                || column.max.is_some_and(|max| cents > max * 100)
+            {
+                within(column, units, column.min.unwrap_or(i64::MIN), column.max.unwrap_or(i64::MAX))?;
+                return Err((
+                    LineReason::OutOfRange,
+                    format!("{} is out of range: `{}`", column.name, shown(text)),
+                ));
+            }
+            Ok(Value::Cents(cents))
+        }
+        ColumnKind::Timestamp => {
+            let clock = clock(text).map_err(|reason| {
+                let what = match reason {
+                    LineReason::TimestampWithOffset => {
+                        "has an offset; the shop's own clock is meant, without a zone"
+                    }
+                    _ => "is not a time such as 2026-07-09 12:34:56",
+                };
+                (reason, format!("{} {what}: `{}`", column.name, shown(text)))
+            })?;
+            let year = i64::from(clock.year());
+            let least = i64::from(column.year_min.unwrap_or(i16::MIN));
+            let most = i64::from(column.year_max.unwrap_or(i16::MAX));
+            if year < least || year > most {
+                let detail = format!("{} is in the year {year}, not from {least} to {most}", column.name);
+                return Err((LineReason::OutOfRange, detail));
+            }
+            match TimeZone::UTC.to_timestamp(clock) {
+                Ok(instant) => Ok(Value::Clock(crate::event::truncate_to_micros(instant))),
+                Err(_) => Err((LineReason::OutOfRange, format!("{} is no time we can hold", column.name))),
+            }
+        }
+    }
+}
+
+fn within(column: &Column, number: i64, least: i64, most: i64) -> Result<(), (LineReason, String)> {
+    if number < least {
+        return Err((LineReason::OutOfRange, format!("{} is {number}, less than {least}", column.name)));
+    }
+    if number > most {
+        return Err((LineReason::OutOfRange, format!("{} is {number}, more than {most}", column.name)));
+    }
+    Ok(())
+}
+
+/// Short enough for a message. Values of the columns that it is used for are no personal data.
+fn shown(text: &str) -> String {
+    text.chars().take(40).collect()
+}
+
+/// Digits with an optional minus; no plus, no spaces, no leading zeros: what is written back must be what came.
+fn integer(text: &str) -> Option<i64> {
+    let digits = text.strip_prefix('-').unwrap_or(text);
+    let is_canonical = !digits.is_empty()
+        && digits.bytes().all(|byte| byte.is_ascii_digit())
+        && (digits.len() == 1 || !digits.starts_with('0'))
+        && text != "-0";
+    if is_canonical { text.parse().ok() } else { None }
+}
+
+/// In hundredths.
+fn money(text: &str) -> Result<i64, LineReason> {
+    let (is_negative, digits) = match text.strip_prefix('-') {
+        Some(digits) => (true, digits),
+        None => (false, text),
+    };
+    let (whole, decimals) = digits.split_once('.').unwrap_or((digits, ""));
+    let is_number = !whole.is_empty()
+        && whole.len() <= 10
+        && whole.bytes().chain(decimals.bytes()).all(|byte| byte.is_ascii_digit())
+        && !digits.ends_with('.');
+    if !is_number {
+        return Err(LineReason::NotMoney);
+    }
+    let (counted, beyond) = decimals.split_at(decimals.len().min(2));
+    if beyond.bytes().any(|byte| byte != b'0') {
+        return Err(LineReason::TooPrecise);
+    }
+    let mut cents: i64 = 0;
+    for byte in whole.bytes().chain(counted.bytes()) {
+        cents = cents * 10 + i64::from(byte - b'0');
+    }
+    for _ in counted.len()..2 {
+        cents *= 10;
+    }
+    Ok(if is_negative { -cents } else { cents })
+}
+
+/// `YYYY-MM-DD`, or with ` ` or `T`, `HH:MM:SS` and up to nine decimals.
+fn clock(text: &str) -> Result<DateTime, LineReason> {
+    let bytes = text.as_bytes();
+    if !bytes.is_ascii() {
+        return Err(LineReason::NotATimestamp);
+    }
+    let number = |from: usize, to: usize| -> Option<i32> {
+        let part = bytes.get(from..to)?;
+        if !part.iter().all(u8::is_ascii_digit) {
+            return None;
+        }
+        Some(part.iter().fold(0, |number, byte| number * 10 + i32::from(byte - b'0')))
+    };
+    let small = |from: usize, to: usize| number(from, to).and_then(|number| i8::try_from(number).ok());
+    let read = || -> Option<(DateTime, usize)> {
+        let year = i16::try_from(number(0, 4)?).ok()?;
+        let (month, day) = (small(5, 7)?, small(8, 10)?);
+        if bytes[4] != b'-' || bytes[7] != b'-' {
+            return None;
+        }
+        if bytes.len() == 10 {
+            return Some((DateTime::new(year, month, day, 0, 0, 0, 0).ok()?, 10));
+        }
+        let is_time =
+            matches!(bytes[10], b' ' | b'T') && bytes.get(13) == Some(&b':') && bytes.get(16) == Some(&b':');
+        if !is_time {
+            return None;
+        }
+        let (hour, minute, second) = (small(11, 13)?, small(14, 16)?, small(17, 19)?);
+        let mut end = 19;
+        let mut nanos = 0;
+        if bytes.get(19) == Some(&b'.') {
+            let decimals = bytes[20..].iter().take_while(|byte| byte.is_ascii_digit()).count();
+            if decimals == 0 || decimals > 9 {
+                return None;
+            }
+            end = 20 + decimals;
+            nanos = number(20, end)? * 10_i32.pow(u32::try_from(9 - decimals).ok()?);
+        }
+        Some((DateTime::new(year, month, day, hour, minute, second, nanos).ok()?, end))
+    };
+    let (clock, end) = read().ok_or(LineReason::NotATimestamp)?;
+    match bytes.get(end) {
+        None => Ok(clock),
+        Some(b'Z' | b'z' | b'+' | b'-') => Err(LineReason::TimestampWithOffset),
+        Some(_) => Err(LineReason::NotATimestamp),
+    }
+}
+
+#[cfg(test)]
+mod tests;
