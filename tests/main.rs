@@ -19,6 +19,7 @@ mod contracts {
     pub mod lake;
     pub mod loads;
     pub mod queue;
+    pub mod shop;
     pub mod spool;
     pub mod warehouse;
     pub mod warehouse_tls;

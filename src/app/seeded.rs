@@ -12,8 +12,11 @@ use crate::event::{Event, line};
 use crate::failpoint::seeded_bug;
 use crate::lake::{Lake, LakeError, Object, Put, layout};
 use crate::queue::{Delivery, Depth, Enqueued, Lease, Queue, QueueError, SendError};
+use crate::retail::read::ShopFile;
 use crate::warehouse::rows::{FileOutcome, LoadSet};
-use crate::warehouse::{Answer, Cell, Erasure, SchemaState, Warehouse, WarehouseError};
+use crate::warehouse::{
+    Answer, Cell, Erasure, MartState, SchemaState, ShopEntry, ShopOutcome, Warehouse, WarehouseError,
+};
 
 /// Puts a mistake around a queue.
 pub(super) fn queue(inner: Arc<dyn Queue>) -> Arc<dyn Queue> {
@@ -216,6 +219,18 @@ impl Warehouse for SeededWarehouse {
             return self.0.load(under_other_names(set)).await;
         }
         self.0.load(set).await
+    }
+
+    async fn shop_ledger(&self) -> Result<Vec<ShopEntry>, WarehouseError> {
+        self.0.shop_ledger().await
+    }
+
+    async fn load_shop(&self, file: Arc<ShopFile>, is_dry: bool) -> Result<ShopOutcome, WarehouseError> {
+        self.0.load_shop(file, is_dry).await
+    }
+
+    async fn refresh_marts(&self, is_rebuild: bool) -> Result<MartState, WarehouseError> {
+        self.0.refresh_marts(is_rebuild).await
     }
 
     async fn known_as(

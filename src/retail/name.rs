@@ -47,6 +47,8 @@ pub struct Version {
     /// The last business day that the file brings to its end: its own, when its name says one; else the day before it
     /// was written, for it may have been written in the middle of a day.
     pub closes_on: Date,
+    /// Whether the name says it.
+    pub is_dated: bool,
 }
 
 /// The first date in the key, written `YYYY-MM-DD` or `YYYYMMDD`; else when the file was written.
@@ -54,11 +56,11 @@ pub fn version(key: &str, modified_at: Timestamp) -> Version {
     match date_in(key) {
         Some(date) => {
             let at = TimeZone::UTC.to_timestamp(date.at(0, 0, 0, 0)).unwrap_or(modified_at);
-            Version { at, closes_on: date }
+            Version { at, closes_on: date, is_dated: true }
         }
         None => {
             let day = TimeZone::UTC.to_datetime(modified_at).date();
-            Version { at: modified_at, closes_on: day.yesterday().unwrap_or(day) }
+            Version { at: modified_at, closes_on: day.yesterday().unwrap_or(day), is_dated: false }
         }
     }
 }

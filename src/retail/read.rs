@@ -155,6 +155,11 @@ impl ShopFile {
         self.text.len() as u64
     }
 
+    /// Whether these are lines of another file, repaired.
+    pub fn is_repair(&self) -> bool {
+        self.numbers.is_some()
+    }
+
     /// Calls `with` for each good line, with its number and its values in the order of the contract's columns, those
     /// that are not kept among them.
     pub fn for_each_row<E>(&self, mut with: impl FnMut(u64, &[Value<'_>]) -> Result<(), E>) -> Result<(), E> {

@@ -10,6 +10,7 @@
 mod answer;
 mod erase;
 mod open;
+mod shop;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -21,10 +22,15 @@ use duckdb::{Connection, ToSql, appender_params_from_iter};
 use jiff::Timestamp;
 
 use crate::failpoint::failpoint;
+use crate::retail::read::ShopFile;
 
 use super::plan::{self, Cell, STAGES, Stage};
 use super::rows::{FileOutcome, LoadSet};
-use super::{Answer, Erasure, SCHEMA_VERSION, SchemaState, Warehouse, WarehouseError};
+use super::shop as shop_plan;
+use super::{
+    Answer, Erasure, MartState, SCHEMA_VERSION, SchemaState, ShopEntry, ShopOutcome, Warehouse,
+    WarehouseError,
+};
 
 use open::{File, Session};
 
@@ -126,6 +132,18 @@ impl Warehouse for DuckDbWarehouse {
         self.blocking(move |file| load(&File::session(file)?, &set)).await
     }
 
+    async fn shop_ledger(&self) -> Result<Vec<ShopEntry>, WarehouseError> {
+        self.blocking(|file| shop::ledger(&File::session(file)?)).await
+    }
+
+    async fn load_shop(&self, shop_file: Arc<ShopFile>, is_dry: bool) -> Result<ShopOutcome, WarehouseError> {
+        self.blocking(move |file| shop::load(&File::session(file)?, &shop_file, is_dry)).await
+    }
+
+    async fn refresh_marts(&self, is_rebuild: bool) -> Result<MartState, WarehouseError> {
+        self.blocking(move |file| shop::refresh_marts(&File::session(file)?, is_rebuild)).await
+    }
+
     async fn known_as(
         &self,
         ids: Vec<String>,
@@ -189,10 +207,17 @@ fn migrate(session: &Session) -> Result<i32, WarehouseError> {
         )));
     }
     if found < SCHEMA_VERSION {
-        let script =
-            format!("begin; {SCHEMA}; insert into raw.schema_version values ({SCHEMA_VERSION}, now());");
         let make = |connection: &Connection| -> duckdb::Result<()> {
-            connection.execute_batch(&script)?;
+            connection.execute_batch("begin")?;
+            if found < 1 {
+                connection.execute_batch(SCHEMA)?;
+            }
+            for statement in shop_plan::SCHEMA.iter().flat_map(|script| shop_plan::DUCKDB.statements(script))
+            {
+                connection.execute_batch(&statement)?;
+            }
+            connection
+                .execute_batch(&format!("insert into raw.schema_version values ({SCHEMA_VERSION}, now())"))?;
             failpoint!("warehouse.duckdb.migrate");
             connection.execute_batch("commit")
         };
@@ -306,6 +331,16 @@ impl ToSql for Bound<'_> {
             Cell::Day(value) => ValueRef::Date32(days_since_epoch(*value)),
         }))
     }
+}
+
+/// The instant in a column.
+fn instant(row: &duckdb::Row<'_>, index: usize) -> duckdb::Result<Timestamp> {
+    Ok(match row.get_ref(index)? {
+        ValueRef::Timestamp(TimeUnit::Microsecond, micros) => {
+            Timestamp::from_microsecond(micros).unwrap_or(Timestamp::UNIX_EPOCH)
+        }
+        _ => Timestamp::UNIX_EPOCH,
+    })
 }
 
 fn days_since_epoch(day: jiff::civil::Date) -> i32 {

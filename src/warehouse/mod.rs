@@ -13,16 +13,20 @@ mod erase;
 mod plan;
 pub mod postgres;
 pub mod rows;
+mod shop;
+
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use jiff::Timestamp;
 use jiff::civil::Date;
 
+use crate::retail::read::ShopFile;
 pub use erase::Erasure;
 use rows::{FileOutcome, LoadSet};
 
 /// Version of the schema this binary writes.
-pub const SCHEMA_VERSION: i32 = 1;
+pub const SCHEMA_VERSION: i32 = 2;
 
 /// Why a warehouse call failed.
 #[derive(Debug, thiserror::Error)]
@@ -81,6 +85,41 @@ pub struct Answer {
     pub rows: Vec<Vec<Cell>>,
 }
 
+/// What the ledger knows of a file of the shop: its last generation.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ShopEntry {
+    /// Key below the root of the shop's files.
+    pub file: String,
+    /// The shop's table.
+    pub dataset: String,
+    /// Of the bytes as stored.
+    pub sha256: String,
+    /// Bytes as stored.
+    pub bytes: u64,
+    /// When it was written, as first seen.
+    pub modified_at: Timestamp,
+    /// `loaded`, `rejected` or `duplicate`.
+    pub status: String,
+}
+
+/// What became of a file of the shop.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ShopOutcome {
+    /// Its row in the ledger.
+    pub outcome: FileOutcome,
+    /// False when the ledger knew it already and nothing was written.
+    pub is_new: bool,
+}
+
+/// How the marts stand.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct MartState {
+    /// The last complete day, which they show; `None` before there is one.
+    pub as_of: Option<Date>,
+    /// Whether anything was written.
+    pub is_changed: bool,
+}
+
 /// Tables that people query, filled exactly once.
 #[async_trait]
 pub trait Warehouse: Send + Sync + 'static {
@@ -98,6 +137,16 @@ pub trait Warehouse: Send + Sync + 'static {
 
     /// Loads everything in `set` in one transaction. One outcome per file that was not in the ledger yet.
     async fn load(&self, set: LoadSet) -> Result<Vec<FileOutcome>, WarehouseError>;
+
+    /// What the ledger knows of the shop's files.
+    async fn shop_ledger(&self) -> Result<Vec<ShopEntry>, WarehouseError>;
+
+    /// Loads one file of the shop in one transaction: its rows, what was rejected, what is odd, and its ledger row.
+    /// With `is_dry` all of that is done and rolled back.
+    async fn load_shop(&self, file: Arc<ShopFile>, is_dry: bool) -> Result<ShopOutcome, WarehouseError>;
+
+    /// Brings the marts up to the last complete day, from what has changed; or makes them anew from the facts.
+    async fn refresh_marts(&self, is_rebuild: bool) -> Result<MartState, WarehouseError>;
 
     /// All ids under which trackings are known, of those known by one of `ids`, or by `number` at a courier.
     async fn known_as(&self, ids: Vec<String>, number: Option<String>)

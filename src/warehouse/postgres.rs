@@ -6,8 +6,10 @@
 mod answer;
 mod copy;
 mod erase;
+mod shop;
 mod tls;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -16,10 +18,15 @@ use tokio::sync::{Mutex, MutexGuard};
 use tokio_postgres::{Client, Config, Row};
 
 use crate::failpoint::failpoint;
+use crate::retail::read::ShopFile;
 
 use super::plan::{self, STAGES};
 use super::rows::{FileOutcome, LoadSet};
-use super::{Answer, Erasure, SCHEMA_VERSION, SchemaState, Warehouse, WarehouseError};
+use super::shop as shop_plan;
+use super::{
+    Answer, Erasure, MartState, SCHEMA_VERSION, SchemaState, ShopEntry, ShopOutcome, Warehouse,
+    WarehouseError,
+};
 
 const SCHEMA: &str = include_str!("sql/schema/postgres.sql");
 
@@ -103,7 +110,14 @@ impl Warehouse for PostgresWarehouse {
             transaction.execute("select pg_advisory_xact_lock($1)", &[&LOCK]).await?;
             let found = version(&transaction).await?;
             if found < SCHEMA_VERSION {
-                transaction.batch_execute(SCHEMA).await?;
+                if found < 1 {
+                    transaction.batch_execute(SCHEMA).await?;
+                }
+                for statement in
+                    shop_plan::SCHEMA.iter().flat_map(|script| shop_plan::POSTGRES.statements(script))
+                {
+                    transaction.batch_execute(&statement).await?;
+                }
                 let note = "insert into raw.schema_version (version, applied_at) values ($1, now())";
                 transaction.execute(note, &[&SCHEMA_VERSION]).await?;
                 failpoint!("warehouse.postgres.migrate");
@@ -158,6 +172,22 @@ impl Warehouse for PostgresWarehouse {
     async fn load(&self, set: LoadSet) -> Result<Vec<FileOutcome>, WarehouseError> {
         let mut slot = self.client(&self.writer).await?;
         load(live(&mut slot)?, &set).await.map_err(|error| failed("load", &error))
+    }
+
+    async fn shop_ledger(&self) -> Result<Vec<ShopEntry>, WarehouseError> {
+        let mut slot = self.client(&self.writer).await?;
+        shop::ledger(live(&mut slot)?).await.map_err(|error| failed("read the ledger", &error))
+    }
+
+    async fn load_shop(&self, file: Arc<ShopFile>, is_dry: bool) -> Result<ShopOutcome, WarehouseError> {
+        let mut slot = self.client(&self.writer).await?;
+        shop::load(live(&mut slot)?, file, is_dry).await
+    }
+
+    async fn refresh_marts(&self, is_rebuild: bool) -> Result<MartState, WarehouseError> {
+        let mut slot = self.client(&self.writer).await?;
+        let refreshed = shop::refresh_marts(live(&mut slot)?, is_rebuild).await;
+        refreshed.map_err(|error| failed("bring the marts up to date", &error))
     }
 
     async fn known_as(

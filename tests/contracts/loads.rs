@@ -200,7 +200,7 @@ async fn any_history_of_loads_makes_the_same_tables_on_postgres() {
                 .expect("the server takes connections");
             let connection = tokio::spawn(connection);
             client
-                .batch_execute("drop schema if exists raw cascade; drop schema if exists base cascade")
+                .batch_execute("drop schema if exists raw cascade; drop schema if exists base cascade; drop schema if exists mart cascade")
                 .await
                 .expect("empty");
             drop(client);

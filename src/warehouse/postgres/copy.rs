@@ -57,7 +57,8 @@ pub(super) async fn fill(
     Ok(())
 }
 
-fn write_row(text: &mut String, cells: &[Cell<'_>]) {
+/// Adds one row.
+pub(super) fn write_row(text: &mut String, cells: &[Cell<'_>]) {
     for (index, cell) in cells.iter().enumerate() {
         if index > 0 {
             text.push('\t');

@@ -1,0 +1,177 @@
+//! Files of the shop in a DuckDB file.
+
+use duckdb::{Connection, Row, appender_params_from_iter, params};
+
+use crate::failpoint::failpoint;
+use crate::retail::read::ShopFile;
+use crate::warehouse::plan::{Cell, Stage};
+use crate::warehouse::rows::FileOutcome;
+use crate::warehouse::shop::{self, DUCKDB, Decision, Known, Status};
+use crate::warehouse::{MartState, ShopEntry, ShopOutcome, WarehouseError};
+
+use super::open::Session;
+use super::{Bound, failed, instant};
+
+pub(super) fn ledger(session: &Session) -> Result<Vec<ShopEntry>, WarehouseError> {
+    let read = || -> duckdb::Result<Vec<ShopEntry>> {
+        let mut statement = session.connection().prepare(shop::LEDGER)?;
+        let rows = statement.query_map([], |row| {
+            Ok(ShopEntry {
+                file: row.get(0)?,
+                dataset: row.get(1)?,
+                sha256: row.get(2)?,
+                bytes: row.get::<_, i64>(3)?.unsigned_abs(),
+                modified_at: instant(row, 4)?,
+                status: row.get(5)?,
+            })
+        })?;
+        rows.collect()
+    };
+    read().map_err(|error| failed("read the ledger", &error))
+}
+
+pub(super) fn load(session: &Session, file: &ShopFile, is_dry: bool) -> Result<ShopOutcome, WarehouseError> {
+    let connection = session.connection();
+    let _turn = session.write_turn();
+    let outcome = merge(connection, file, is_dry);
+    if outcome.is_err() {
+        // Fails only when no transaction is open any more, which is as good.
+        let _ = connection.execute_batch("rollback");
+    }
+    outcome
+}
+
+fn merge(connection: &Connection, file: &ShopFile, is_dry: bool) -> Result<ShopOutcome, WarehouseError> {
+    let load = |error: duckdb::Error| failed(&format!("load {}", file.ledger_name), &error);
+    connection.execute_batch("begin").map_err(load)?;
+    failpoint!("shop.after_begin");
+    let (status, generation) = match shop::decide(file, known(connection, file).map_err(load)?) {
+        Decision::Nothing(outcome) => {
+            connection.execute_batch("rollback").map_err(load)?;
+            return Ok(ShopOutcome { outcome, is_new: false });
+        }
+        Decision::Enter(status, generation) => (status, generation),
+    };
+    let stage = |stage: &Stage, rows: &mut dyn Iterator<Item = Vec<Cell<'_>>>| -> duckdb::Result<()> {
+        connection.execute_batch(&stage.ddl(DUCKDB.text))?;
+        let mut appender = connection.appender_to_catalog_and_db(stage.table, "temp", "main")?;
+        for cells in rows {
+            appender.append_row(appender_params_from_iter(cells.iter().map(Bound)))?;
+        }
+        appender.flush()
+    };
+    stage(&shop::FILE, &mut std::iter::once(shop::file_row(file, status, generation))).map_err(load)?;
+    let rejects = if status == Status::Duplicate { Vec::new() } else { shop::reject_rows(file) };
+    stage(&shop::REJECT, &mut rejects.iter().map(shop::RejectRow::cells)).map_err(load)?;
+    let findings = if status == Status::Loaded { shop::finding_rows(file) } else { Vec::new() };
+    stage(&shop::FINDING, &mut findings.iter().map(shop::FindingRow::cells)).map_err(load)?;
+    if status == Status::Loaded {
+        let staged = stage_rows(connection, file).map_err(load)?;
+        shop::check_staged(file, staged)?;
+        failpoint!("shop.after_stage");
+        for statement in shop::merge(file.dataset, &DUCKDB) {
+            connection.execute_batch(&statement).map_err(load)?;
+            failpoint!("shop.in_merge");
+        }
+        if file.is_repair() {
+            connection.execute_batch(&shop::resolve(file.dataset)).map_err(load)?;
+        }
+    } else {
+        connection.execute_batch(&shop::no_merge(file, status)).map_err(load)?;
+    }
+    for statement in shop::closing_statements(&DUCKDB) {
+        connection.execute_batch(&statement).map_err(load)?;
+    }
+    let outcome = connection.query_row(shop::OUTCOME, [], |row| outcome(row, 0)).map_err(load)?;
+    failpoint!("shop.before_commit");
+    connection.execute_batch(if is_dry { "rollback" } else { "commit" }).map_err(load)?;
+    failpoint!("shop.after_commit");
+    Ok(ShopOutcome { outcome, is_new: true })
+}
+
+fn known(connection: &Connection, file: &ShopFile) -> duckdb::Result<Vec<Known>> {
+    let mut statement = connection.prepare(&shop::known(file, "?", "?"))?;
+    let rows = statement.query_map(params![file.ledger_name, file.sha256], |row| {
+        Ok(Known {
+            generation: row.get(0)?,
+            sha256: row.get(1)?,
+            is_same_version: row.get(2)?,
+            outcome: outcome(row, 3)?,
+        })
+    })?;
+    rows.collect()
+}
+
+/// The ten columns of an outcome, from `first` on.
+fn outcome(row: &Row<'_>, first: usize) -> duckdb::Result<FileOutcome> {
+    Ok(FileOutcome {
+        file: row.get(first)?,
+        status: row.get(first + 1)?,
+        lines: row.get(first + 2)?,
+        inserted: row.get(first + 3)?,
+        updated: row.get(first + 4)?,
+        unchanged: row.get(first + 5)?,
+        duplicate: row.get(first + 6)?,
+        conflict: row.get(first + 7)?,
+        waiting: row.get(first + 8)?,
+        rejected: row.get(first + 9)?,
+    })
+}
+
+fn stage_rows(connection: &Connection, file: &ShopFile) -> duckdb::Result<u64> {
+    let stage = shop::rows_stage(file.dataset);
+    connection.execute_batch(&stage.ddl(DUCKDB.text))?;
+    let mut appender = connection.appender_to_catalog_and_db(stage.table, "temp", "main")?;
+    let mut staged = 0;
+    file.for_each_row(|line, values| {
+        let mut cells = Vec::with_capacity(values.len() + 1);
+        shop::row_cells(file.dataset, line, values, &mut cells);
+        staged += 1;
+        appender.append_row(appender_params_from_iter(cells.iter().map(Bound)))
+    })?;
+    appender.flush()?;
+    Ok(staged)
+}
+
+pub(super) fn refresh_marts(session: &Session, is_rebuild: bool) -> Result<MartState, WarehouseError> {
+    let connection = session.connection();
+    let _turn = session.write_turn();
+    let work = || -> duckdb::Result<MartState> {
+        connection.execute_batch("begin")?;
+        let as_of: Option<i32> = connection.query_row(
+            &format!(
+                "select cast(as_of - date '1970-01-01' as integer) from ({}) as complete (as_of)",
+                shop::AS_OF.trim().trim_end_matches(';')
+            ),
+            [],
+            |row| row.get(0),
+        )?;
+        let state = connection.query_row(shop::MART_STATE, [], |row| {
+            let published: Option<i32> = row.get(1)?;
+            Ok((row.get::<_, i64>(0)? > 0, published))
+        })?;
+        let Some(as_of) = as_of else {
+            connection.execute_batch("rollback")?;
+            return Ok(MartState { as_of: None, is_changed: false });
+        };
+        let day = day_of(as_of);
+        if !is_rebuild && !state.0 && state.1 == Some(as_of) {
+            connection.execute_batch("rollback")?;
+            return Ok(MartState { as_of: Some(day), is_changed: false });
+        }
+        for statement in shop::mart_statements(is_rebuild, day, &DUCKDB) {
+            connection.execute_batch(&statement)?;
+            failpoint!("shop.in_mart");
+        }
+        connection.execute_batch("commit")?;
+        Ok(MartState { as_of: Some(day), is_changed: true })
+    };
+    work().map_err(|error| {
+        let _ = connection.execute_batch("rollback");
+        failed("bring the marts up to date", &error)
+    })
+}
+
+fn day_of(days: i32) -> jiff::civil::Date {
+    jiff::civil::date(1970, 1, 1).saturating_add(jiff::Span::new().days(days))
+}

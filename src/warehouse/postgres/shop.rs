@@ -1,0 +1,238 @@
+//! Files of the shop in PostgreSQL.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use futures_util::SinkExt;
+use jiff::Timestamp;
+use jiff::civil::Date;
+use tokio::sync::mpsc;
+use tokio_postgres::{Client, Row, Transaction};
+
+use crate::failpoint::failpoint;
+use crate::retail::read::ShopFile;
+use crate::warehouse::plan::Cell;
+use crate::warehouse::rows::FileOutcome;
+use crate::warehouse::shop::{self, Decision, Known, POSTGRES, Status};
+use crate::warehouse::{MartState, ShopEntry, ShopOutcome, WarehouseError};
+
+use super::{LOCK, TEXT, copy, failed};
+
+/// Sent at once.
+const CHUNK: usize = 256 * 1024;
+
+pub(super) async fn ledger(client: &Client) -> Result<Vec<ShopEntry>, tokio_postgres::Error> {
+    let sql = format!(
+        "select file, dataset, sha256, bytes, cast(extract(epoch from modified_at) * 1000000 as bigint), status from ({}) as known",
+        shop::LEDGER
+    );
+    let rows = client.query(&sql, &[]).await?;
+    Ok(rows
+        .iter()
+        .map(|row| ShopEntry {
+            file: row.get(0),
+            dataset: row.get(1),
+            sha256: row.get(2),
+            bytes: row.get::<_, i64>(3).unsigned_abs(),
+            modified_at: Timestamp::from_microsecond(row.get(4)).unwrap_or(Timestamp::UNIX_EPOCH),
+            status: row.get(5),
+        })
+        .collect())
+}
+
+pub(super) async fn load(
+    client: &mut Client,
+    file: Arc<ShopFile>,
+    is_dry: bool,
+) -> Result<ShopOutcome, WarehouseError> {
+    let load = |error: tokio_postgres::Error| failed(&format!("load {}", file.ledger_name), &error);
+    let transaction = client.transaction().await.map_err(load)?;
+    transaction.execute("select pg_advisory_xact_lock($1)", &[&LOCK]).await.map_err(load)?;
+    transaction.batch_execute("set local jit = off").await.map_err(load)?;
+    failpoint!("shop.after_begin");
+    let (status, generation) = match shop::decide(&file, known(&transaction, &file).await.map_err(load)?) {
+        Decision::Nothing(outcome) => return Ok(ShopOutcome { outcome, is_new: false }),
+        Decision::Enter(status, generation) => (status, generation),
+    };
+    let rejects = if status == Status::Duplicate { Vec::new() } else { shop::reject_rows(&file) };
+    let findings = if status == Status::Loaded { shop::finding_rows(&file) } else { Vec::new() };
+    let stages: [(_, Vec<Vec<Cell<'_>>>); 3] = [
+        (&shop::FILE, vec![shop::file_row(&file, status, generation)]),
+        (&shop::REJECT, rejects.iter().map(shop::RejectRow::cells).collect()),
+        (&shop::FINDING, findings.iter().map(shop::FindingRow::cells).collect()),
+    ];
+    for (stage, rows) in stages {
+        transaction.batch_execute(&format!("{} on commit drop", stage.ddl(TEXT))).await.map_err(load)?;
+        copy::fill(&transaction, stage, copy::text(&rows)).await.map_err(load)?;
+    }
+    if status == Status::Loaded {
+        let staged = stage_rows(&transaction, Arc::clone(&file)).await.map_err(load)?;
+        shop::check_staged(&file, staged)?;
+        failpoint!("shop.after_stage");
+        for statement in shop::merge(file.dataset, &POSTGRES) {
+            if statement.starts_with("insert into base.fct_order_line") {
+                make_partitions(&transaction).await.map_err(load)?;
+            }
+            execute(&transaction, &statement).await.map_err(load)?;
+            failpoint!("shop.in_merge");
+        }
+        if file.is_repair() {
+            transaction.batch_execute(&shop::resolve(file.dataset)).await.map_err(load)?;
+        }
+    } else {
+        execute(&transaction, &shop::no_merge(&file, status)).await.map_err(load)?;
+    }
+    for statement in shop::closing_statements(&POSTGRES) {
+        transaction.batch_execute(&statement).await.map_err(load)?;
+    }
+    let row = transaction.query_one(shop::OUTCOME, &[]).await.map_err(load)?;
+    let outcome = outcome(&row, 0);
+    failpoint!("shop.before_commit");
+    if is_dry {
+        transaction.rollback().await.map_err(load)?;
+    } else {
+        transaction.commit().await.map_err(load)?;
+    }
+    failpoint!("shop.after_commit");
+    Ok(ShopOutcome { outcome, is_new: true })
+}
+
+/// Runs a statement; a temporary table goes with the transaction, and the planner knows its size.
+async fn execute(transaction: &Transaction<'_>, statement: &str) -> Result<(), tokio_postgres::Error> {
+    if !statement.starts_with("create temp table") {
+        return transaction.batch_execute(statement).await;
+    }
+    transaction.batch_execute(&statement.replacen(" as\n", " on commit drop as\n", 1)).await?;
+    match statement.split_whitespace().nth(3) {
+        Some(name) => transaction.batch_execute(&format!("analyze {name}")).await,
+        None => Ok(()),
+    }
+}
+
+/// A partition for each month that the lines at hand belong to.
+async fn make_partitions(transaction: &Transaction<'_>) -> Result<(), tokio_postgres::Error> {
+    let months = transaction
+        .query(
+            "select distinct to_char(order_date, 'YYYY_MM'), to_char(date_trunc('month', order_date), 'YYYY-MM-DD'), \
+             to_char(date_trunc('month', order_date) + interval '1 month', 'YYYY-MM-DD') from line_fact",
+            &[],
+        )
+        .await?;
+    for month in months {
+        let (name, from, to): (String, String, String) = (month.get(0), month.get(1), month.get(2));
+        let is_there: bool = transaction
+            .query_one("select to_regclass($1) is not null", &[&format!("base.fct_order_line_{name}")])
+            .await?
+            .get(0);
+        if !is_there {
+            let make = format!(
+                "create table base.fct_order_line_{name} partition of base.fct_order_line \
+                 for values from ('{from}') to ('{to}')"
+            );
+            transaction.batch_execute(&make).await?;
+        }
+    }
+    Ok(())
+}
+
+async fn known(transaction: &Transaction<'_>, file: &ShopFile) -> Result<Vec<Known>, tokio_postgres::Error> {
+    let sql = shop::known(file, "$1", "$2");
+    let rows = transaction.query(&sql, &[&file.ledger_name, &file.sha256]).await?;
+    let known = |row: &Row| Known {
+        generation: row.get(0),
+        sha256: row.get(1),
+        is_same_version: row.get(2),
+        outcome: outcome(row, 3),
+    };
+    Ok(rows.iter().map(known).collect())
+}
+
+fn outcome(row: &Row, first: usize) -> FileOutcome {
+    FileOutcome {
+        file: row.get(first),
+        status: row.get(first + 1),
+        lines: row.get(first + 2),
+        inserted: row.get(first + 3),
+        updated: row.get(first + 4),
+        unchanged: row.get(first + 5),
+        duplicate: row.get(first + 6),
+        conflict: row.get(first + 7),
+        waiting: row.get(first + 8),
+        rejected: row.get(first + 9),
+    }
+}
+
+/// The rows are made on a thread of their own, a few chunks ahead of what the server takes.
+async fn stage_rows(
+    transaction: &Transaction<'_>,
+    file: Arc<ShopFile>,
+) -> Result<u64, tokio_postgres::Error> {
+    let stage = shop::rows_stage(file.dataset);
+    transaction.batch_execute(&format!("{} on commit drop", stage.ddl(TEXT))).await?;
+    let (chunks, mut made) = mpsc::channel::<Bytes>(4);
+    let making = tokio::task::spawn_blocking(move || {
+        let mut text = String::with_capacity(CHUNK + 4096);
+        let mut staged = 0_u64;
+        // Nobody takes the chunks any more when the load has failed.
+        let ended: Result<(), ()> = file.for_each_row(|line, values| {
+            let mut cells = Vec::with_capacity(values.len() + 1);
+            shop::row_cells(file.dataset, line, values, &mut cells);
+            copy::write_row(&mut text, &cells);
+            staged += 1;
+            if text.len() >= CHUNK {
+                chunks.blocking_send(Bytes::from(std::mem::take(&mut text))).map_err(|_| ())?;
+            }
+            Ok(())
+        });
+        if ended.is_ok() && !text.is_empty() {
+            let _ = chunks.blocking_send(Bytes::from(text));
+        }
+        staged
+    });
+    {
+        let sink = transaction.copy_in::<_, Bytes>(&format!("copy {} from stdin", stage.table)).await?;
+        let mut sink = std::pin::pin!(sink);
+        while let Some(chunk) = made.recv().await {
+            sink.send(chunk).await?;
+        }
+        sink.finish().await?;
+    }
+    transaction.batch_execute(&format!("analyze {}", stage.table)).await?;
+    Ok(making.await.unwrap_or(0))
+}
+
+pub(super) async fn refresh_marts(
+    client: &mut Client,
+    is_rebuild: bool,
+) -> Result<MartState, tokio_postgres::Error> {
+    let transaction = client.transaction().await?;
+    transaction.execute("select pg_advisory_xact_lock($1)", &[&LOCK]).await?;
+    // Compiling these statements took longer than it saved.
+    transaction.batch_execute("set local jit = off").await?;
+    let sql = format!(
+        "select to_char(as_of, 'YYYY-MM-DD') from ({}) as complete (as_of)",
+        shop::AS_OF.trim().trim_end_matches(';')
+    );
+    let day = |text: Option<String>| text.and_then(|text| text.parse::<Date>().ok());
+    let as_of = day(transaction.query_one(&sql, &[]).await?.get(0));
+    let state = transaction
+        .query_one(
+            &format!(
+                "select waiting, to_char(published, 'YYYY-MM-DD') from ({}) as s (waiting, published)",
+                shop::MART_STATE
+            ),
+            &[],
+        )
+        .await?;
+    let (is_waiting, published) = (state.get::<_, i64>(0) > 0, day(state.get(1)));
+    let Some(as_of) = as_of else { return Ok(MartState { as_of: None, is_changed: false }) };
+    if !is_rebuild && !is_waiting && published == Some(as_of) {
+        return Ok(MartState { as_of: Some(as_of), is_changed: false });
+    }
+    for statement in shop::mart_statements(is_rebuild, as_of, &POSTGRES) {
+        execute(&transaction, &statement).await?;
+        failpoint!("shop.in_mart");
+    }
+    transaction.commit().await?;
+    Ok(MartState { as_of: Some(as_of), is_changed: true })
+}

@@ -1,0 +1,216 @@
+-- Brings the marts up to date: the days that loads have changed, and the days that have come to their end since. What
+-- comes out is what mart/rebuild.sql makes of the same facts. In one transaction, `{as_of}` being the last complete
+-- day. The cost follows the age of each product's oldest change, and nothing is written where nothing has changed.
+
+create temp table mart_changed as
+select distinct product_id, date
+from mart.changed_product_day;
+
+-- Before the facts are read: what a load adds after this is left for the next refresh, what it added before is seen.
+delete from mart.changed_product_day as q
+where exists (select 1 from mart_changed as c where c.product_id = q.product_id and c.date = q.date);
+
+-- Those days anew. A sale is a line with units in an order that is not cancelled, whatever it cost. The bounds say
+-- nothing new: by them PostgreSQL knows which partitions it need not read.
+create temp table mart_aggregate as
+select
+  f.product_id,
+  f.order_date as date,
+  cast(sum(case when s.is_sale then f.quantity else 0 end) as bigint) as units_sold,
+  cast(sum(case when s.is_sale and f.quantity > 0 then f.quantity else 0 end) as bigint) as units_gross,
+  cast(-sum(case when s.is_sale and f.quantity < 0 then f.quantity else 0 end) as bigint) as units_returned,
+  cast(sum(case when s.is_cancelled and f.quantity > 0 then f.quantity else 0 end) as bigint) as units_cancelled,
+  cast(sum(case when s.is_sale then f.line_amount else 0 end) as decimal(16, 2)) as sales_amount,
+  cast(sum(case when s.is_revenue then f.line_amount else 0 end) as decimal(16, 2)) as revenue_amount,
+  cast(count(distinct case when s.is_sale then f.order_id end) as integer) as orders,
+  cast(count(*) as integer) as lines,
+  min(case when s.is_sale and f.quantity > 0 then f.unit_price end) as min_unit_price,
+  max(case when s.is_sale and f.quantity > 0 then f.unit_price end) as max_unit_price
+from mart_changed as c
+join base.fct_order_line as f on f.product_id = c.product_id and f.order_date = c.date
+join base.dim_order_status as s on s.order_status_key = f.order_status_key
+where f.order_date >= (select min(date) from mart_changed)
+  and f.order_date <= (select max(date) from mart_changed)
+group by f.product_id, f.order_date;
+
+-- The days that really come out otherwise, and how far that reaches: `moves_totals` to the days after it as well,
+-- `changes_day` to the day itself. Most changes of a status do not touch what was sold. Without `lines` the day is
+-- gone.
+create temp table mart_change as
+select
+  c.product_id,
+  c.date,
+  coalesce(n.units_sold, 0) as units_sold,
+  coalesce(n.units_gross, 0) as units_gross,
+  coalesce(n.units_returned, 0) as units_returned,
+  coalesce(n.units_cancelled, 0) as units_cancelled,
+  coalesce(n.sales_amount, 0) as sales_amount,
+  coalesce(n.revenue_amount, 0) as revenue_amount,
+  coalesce(n.orders, 0) as orders,
+  n.lines,
+  n.min_unit_price,
+  n.max_unit_price,
+  coalesce(n.units_sold, 0) <> coalesce(o.units_sold, 0)
+    or coalesce(n.sales_amount, 0) <> coalesce(o.sales_amount, 0)
+    or (coalesce(n.units_gross, 0) > 0) <> (coalesce(o.units_gross, 0) > 0) as moves_totals,
+  coalesce(n.units_gross, 0) <> coalesce(o.units_gross, 0)
+    or coalesce(n.units_returned, 0) <> coalesce(o.units_returned, 0)
+    or coalesce(n.revenue_amount, 0) <> coalesce(o.revenue_amount, 0)
+    or coalesce(n.orders, 0) <> coalesce(o.orders, 0) as changes_day
+from mart_changed as c
+left join mart_aggregate as n on n.product_id = c.product_id and n.date = c.date
+left join mart.agg_product_day as o on o.product_id = c.product_id and o.date = c.date
+where n.units_sold is distinct from o.units_sold
+  or n.units_gross is distinct from o.units_gross
+  or n.units_returned is distinct from o.units_returned
+  or n.units_cancelled is distinct from o.units_cancelled
+  or n.sales_amount is distinct from o.sales_amount
+  or n.revenue_amount is distinct from o.revenue_amount
+  or n.orders is distinct from o.orders
+  or n.lines is distinct from o.lines
+  or n.min_unit_price is distinct from o.min_unit_price
+  or n.max_unit_price is distinct from o.max_unit_price;
+
+delete from mart.agg_product_day as a
+where exists (select 1 from mart_change as c where c.product_id = a.product_id and c.date = a.date);
+
+insert into mart.agg_product_day (
+  product_id, date, units_sold, units_gross, units_returned, units_cancelled, sales_amount, revenue_amount,
+  orders, lines, min_unit_price, max_unit_price
+)
+select
+  product_id, date, units_sold, units_gross, units_returned, units_cancelled, sales_amount, revenue_amount,
+  orders, lines, min_unit_price, max_unit_price
+from mart_change
+where lines is not null;
+
+-- A corrected file may take the last complete day back.
+delete from mart.product_day where date > {as_of};
+
+-- The day that each product's rows go to as yet, or one long ago when nothing has been published.
+create temp table mart_shown as
+select coalesce((select least(as_of, {as_of}) from mart.published), date '1000-01-01') as date;
+
+-- From which day on each product is to be made anew: its first change of consequence, or the first day that it has no
+-- row for. What belongs to no known product takes no part.
+create temp table mart_from as
+select product_id, min(date) as date
+from (
+  select product_id, date
+  from mart_change
+  where moves_totals and date <= {as_of}
+  union all
+  select p.product_id, p.date + 1 as date
+  from mart.product_day as p
+  where p.date = (select date from mart_shown) and p.date < {as_of}
+  union all
+  select a.product_id, s.date + 1 as date
+  from mart_shown as s
+  join mart.agg_product_day as a on a.date > s.date
+  where a.date <= {as_of} and a.units_gross > 0
+) as reason
+where product_id <> -1
+group by product_id;
+
+delete from mart.product_day as p
+where p.date >= (select min(date) from mart_from)
+  and exists (select 1 from mart_from as f where f.product_id = p.product_id and p.date >= f.date);
+
+-- Where the running totals go on: the row of the day before. Without one the product has not sold before, and its rows
+-- begin with its first sale from here on. A product that has none any more gets no row here, and so none in the mart.
+-- Days before the calendar's first are mistakes, and count nowhere.
+create temp table mart_start as
+select
+  f.product_id,
+  f.date as from_date,
+  coalesce(p.first_sale_date, a.first_sale_date) as first_sale_date,
+  p.last_sale_date,
+  coalesce(p.items_sold_to_date, 0) as items_sold_to_date,
+  coalesce(p.sales_amount_to_date, 0) as sales_amount_to_date
+from mart_from as f
+left join mart.product_day as p on p.product_id = f.product_id and p.date = f.date - 1
+left join (
+  select g.product_id, min(g.date) as first_sale_date
+  from mart_from as c
+  join mart.agg_product_day as g on g.product_id = c.product_id and g.date >= c.date
+  where g.units_gross > 0 and g.date <= {as_of}
+    and g.date >= (select min(date) from base.dim_date) and g.date >= (select min(date) from mart_from)
+  group by g.product_id
+) as a on a.product_id = f.product_id
+where p.product_id is not null or a.product_id is not null;
+
+-- The spine begins 59 days earlier, so that the windows of the first new row are whole. Older days are left out twice:
+-- the bound on the days' aggregates spares PostgreSQL all of them.
+insert into mart.product_day (
+  date, product_id, units_sold, units_gross, units_returned, sales_amount, revenue_amount, orders, has_sale,
+  items_sold_to_date, sales_amount_to_date, days_with_sales_7d, days_with_sales_60d, units_sold_60d,
+  first_sale_date, last_sale_date, days_since_last_sale, has_ceased_selling, ceased_on
+)
+with
+spine as (
+  select
+    d.date, s.product_id, s.first_sale_date, s.last_sale_date, s.items_sold_to_date, s.sales_amount_to_date,
+    d.date >= s.from_date as is_new,
+    coalesce(a.units_sold, 0) as units_sold,
+    coalesce(a.units_gross, 0) as units_gross,
+    coalesce(a.units_returned, 0) as units_returned,
+    coalesce(a.sales_amount, 0) as sales_amount,
+    coalesce(a.revenue_amount, 0) as revenue_amount,
+    coalesce(a.orders, 0) as orders,
+    coalesce(a.units_gross, 0) > 0 as has_sale
+  from mart_start as s
+  join base.dim_date as d on d.date >= greatest(s.first_sale_date, s.from_date - 59) and d.date <= {as_of}
+  left join (
+    select * from mart.agg_product_day where date >= (select min(from_date) - 59 from mart_start)
+  ) as a on a.product_id = s.product_id and a.date = d.date
+),
+summed as (
+  select
+    date, product_id, units_sold, units_gross, units_returned, sales_amount, revenue_amount, orders, has_sale, is_new,
+    items_sold_to_date + sum(case when is_new then units_sold else 0 end) over to_date as items_sold_to_date,
+    sales_amount_to_date + sum(case when is_new then sales_amount else 0 end) over to_date as sales_amount_to_date,
+    sum(case when has_sale then 1 else 0 end) over last_7 as days_with_sales_7d,
+    sum(case when has_sale then 1 else 0 end) over last_60 as days_with_sales_60d,
+    sum(units_sold) over last_60 as units_sold_60d,
+    first_sale_date,
+    coalesce(max(case when has_sale then date end) over to_date, last_sale_date) as last_sale_date
+  from spine
+  window
+    to_date as (partition by product_id order by date rows between unbounded preceding and current row),
+    last_7 as (partition by product_id order by date rows between 6 preceding and current row),
+    last_60 as (partition by product_id order by date rows between 59 preceding and current row)
+)
+select
+  date, product_id, units_sold, units_gross, units_returned, sales_amount, revenue_amount, orders, has_sale,
+  cast(items_sold_to_date as bigint),
+  cast(sales_amount_to_date as decimal(18, 2)),
+  cast(days_with_sales_7d as integer),
+  cast(days_with_sales_60d as integer),
+  cast(units_sold_60d as bigint),
+  first_sale_date,
+  last_sale_date,
+  cast(date - last_sale_date as integer),
+  days_with_sales_60d > 30 and days_with_sales_7d = 0,
+  case when days_with_sales_60d > 30 and days_with_sales_7d = 0 then last_sale_date + 7 end
+from summed
+where is_new
+order by date, product_id;
+
+-- Changes that end with their own day, where the day has not just been made anew.
+update mart.product_day as p
+set
+  units_gross = c.units_gross,
+  units_returned = c.units_returned,
+  revenue_amount = c.revenue_amount,
+  orders = c.orders
+from mart_change as c
+where p.product_id = c.product_id
+  and p.date = c.date
+  and c.changes_day
+  and not c.moves_totals
+  and not exists (select 1 from mart_from as f where f.product_id = c.product_id and f.date <= c.date);
+
+delete from mart.published;
+
+insert into mart.published (as_of, refreshed_at)
+values ({as_of}, now());

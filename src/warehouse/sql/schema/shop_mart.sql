@@ -1,0 +1,178 @@
+-- The marts of the shop: what sold, product by product and day by day, and views on it and on the facts. The tables are
+-- kept by mart/refresh.sql and mart/rebuild.sql and hold nothing that the facts do not.
+
+-- One row per product and day that has lines of any status. Units, amounts and lines add up over any slice. Orders add
+-- up over the days of one product, not over products: an order may hold several.
+create table mart.agg_product_day (
+  product_id integer not null,
+  date date not null,
+  units_sold bigint not null,
+  units_gross bigint not null,
+  units_returned bigint not null,
+  units_cancelled bigint not null,
+  sales_amount decimal(16, 2) not null,
+  revenue_amount decimal(16, 2) not null,
+  orders integer not null,
+  lines integer not null,
+  --pg primary key (product_id, date),
+  min_unit_price decimal(12, 2),
+  max_unit_price decimal(12, 2)
+);
+--pg create index on mart.agg_product_day (date);
+
+-- One row per product and day, without holes, from the first day on which the product sold to the last complete day.
+create table mart.product_day (
+  date date not null,
+  product_id integer not null,
+  units_sold bigint not null,
+  units_gross bigint not null,
+  units_returned bigint not null,
+  sales_amount decimal(16, 2) not null,
+  revenue_amount decimal(16, 2) not null,
+  orders integer not null,
+  has_sale boolean not null,
+  items_sold_to_date bigint not null,
+  sales_amount_to_date decimal(18, 2) not null,
+  days_with_sales_7d integer not null,
+  days_with_sales_60d integer not null,
+  units_sold_60d bigint not null,
+  first_sale_date date not null,
+  last_sale_date date not null,
+  days_since_last_sale integer not null,
+  has_ceased_selling boolean not null,
+  --pg primary key (date, product_id),
+  ceased_on date
+);
+--pg create index on mart.product_day (product_id, date);
+--pg create index on mart.product_day (date, product_id) where has_ceased_selling;
+
+comment on column mart.agg_product_day.units_sold is 'Units of sales less returns, without cancelled orders';
+comment on column mart.agg_product_day.orders is 'Orders with this product: never sum over products';
+comment on column mart.agg_product_day.min_unit_price is
+  'Of units sold: null on a day of returns and cancelled orders only';
+comment on column mart.agg_product_day.max_unit_price is
+  'Of units sold: null on a day of returns and cancelled orders only';
+comment on column mart.product_day.units_sold is 'Units of sales less returns, without cancelled orders';
+comment on column mart.product_day.orders is 'Orders with this product: never sum over products';
+comment on column mart.product_day.has_sale is 'Units were sold, whatever came back';
+comment on column mart.product_day.items_sold_to_date is
+  'From the first sale to this day, less returns: never sum over days';
+comment on column mart.product_day.sales_amount_to_date is
+  'From the first sale to this day, less returns: never sum over days';
+comment on column mart.product_day.days_with_sales_7d is 'Of this day and the 6 before it: never sum over days';
+comment on column mart.product_day.days_with_sales_60d is 'Of this day and the 59 before it: never sum over days';
+comment on column mart.product_day.units_sold_60d is
+  'Of this day and the 59 before it, less returns: never sum over days';
+comment on column mart.product_day.days_since_last_sale is
+  'Whole days without a sale, up to and with this day: never sum over days';
+comment on column mart.product_day.has_ceased_selling is
+  'Sold on more than 30 of 60 days, on none of the last 7: never count over days, see ceased_on';
+comment on column mart.product_day.ceased_on is
+  'The 7th day without a sale, while has_ceased_selling: one value for each time that a product ceases';
+
+-- One row once there is a complete day: the day that the marts show.
+create table mart.published (
+  as_of date not null,
+  refreshed_at timestamptz not null
+);
+
+-- Products that sold on more than 30 of the last 60 days and on none of the last 7. One row per product, of the
+-- published day: nothing is left to filter or to group.
+create view mart.ceased_selling as
+select date, product_id, items_sold_to_date, days_with_sales_60d, days_since_last_sale
+from mart.product_day
+where has_ceased_selling and date = (select max(as_of) from mart.published);
+
+-- One row per product that was ever ordered, under its newest name. With the days after the published one.
+create view mart.revenue_by_product as
+select
+  a.product_id, p.product_name, p.category_name, p.department_name,
+  a.orders, a.units_sold, a.units_returned, a.units_cancelled, a.sales_amount, a.revenue_amount,
+  a.first_sale_date, a.last_sale_date
+from (
+  select
+    product_id,
+    cast(sum(orders) as bigint) as orders,
+    cast(sum(units_sold) as bigint) as units_sold,
+    cast(sum(units_returned) as bigint) as units_returned,
+    cast(sum(units_cancelled) as bigint) as units_cancelled,
+    cast(sum(sales_amount) as decimal(18, 2)) as sales_amount,
+    cast(sum(revenue_amount) as decimal(18, 2)) as revenue_amount,
+    min(case when units_gross > 0 then date end) as first_sale_date,
+    max(case when units_gross > 0 then date end) as last_sale_date
+  from mart.agg_product_day
+  group by product_id
+) as a
+left join base.dim_product as p on p.product_id = a.product_id and p.is_current;
+
+-- One row per month with lines of orders. Orders are counted in their own table: with those that have no lines, without
+-- cancelled ones, and as new as the last load where the rest is as new as the last refresh.
+create view mart.revenue_by_month as
+select
+  a.month_start, a.products, coalesce(o.orders, 0) as orders,
+  a.units_sold, a.units_returned, a.units_cancelled, a.sales_amount, a.revenue_amount
+from (
+  select
+    cast(date_trunc('month', cast(date as timestamp)) as date) as month_start,
+    count(distinct case when units_gross > 0 then product_id end) as products,
+    cast(sum(units_sold) as bigint) as units_sold,
+    cast(sum(units_returned) as bigint) as units_returned,
+    cast(sum(units_cancelled) as bigint) as units_cancelled,
+    cast(sum(sales_amount) as decimal(18, 2)) as sales_amount,
+    cast(sum(revenue_amount) as decimal(18, 2)) as revenue_amount
+  from mart.agg_product_day
+  group by 1
+) as a
+left join (
+  select cast(date_trunc('month', cast(f.order_date as timestamp)) as date) as month_start, count(*) as orders
+  from base.fct_order as f
+  join base.dim_order_status as s on s.order_status_key = f.order_status_key
+  where s.is_sale
+  group by 1
+) as o on o.month_start = a.month_start;
+
+-- One row per customer and month with an order that is not cancelled, straight from the facts: what a customer bought,
+-- less what came back.
+create view mart.customer_month as
+select
+  f.customer_id,
+  cast(date_trunc('month', cast(f.order_date as timestamp)) as date) as month_start,
+  count(distinct f.order_id) as orders,
+  cast(sum(f.quantity) as bigint) as units,
+  cast(sum(f.line_amount) as decimal(18, 2)) as sales_amount,
+  cast(sum(case when s.is_revenue then f.line_amount else 0 end) as decimal(18, 2)) as revenue_amount
+from base.fct_order_line as f
+join base.dim_order_status as s on s.order_status_key = f.order_status_key
+where s.is_sale
+group by 1, 2;
+
+-- One row per change of a list price: how far it went, and how many units a day sold in the 28 days before the day of
+-- the change and in the 28 from it on. Days before the first sale and after the published day do not count, so
+-- `days_before` and `days_after` say how much there is to go by. Days are of UTC, as sessions are.
+create view mart.price_change as
+select
+  c.product_id, p.product_name, c.changed_at, c.old_price, c.new_price, c.price_difference,
+  cast(
+    round(cast(100.0 * c.price_difference / nullif(c.old_price, 0) as decimal(24, 6)), 2) as decimal(20, 2)
+  ) as percent_change,
+  c.days_before, c.days_after,
+  cast(
+    round(cast(1.0 * c.units_before / nullif(c.days_before, 0) as decimal(24, 6)), 2) as decimal(20, 2)
+  ) as units_per_day_before,
+  cast(
+    round(cast(1.0 * c.units_after / nullif(c.days_after, 0) as decimal(24, 6)), 2) as decimal(20, 2)
+  ) as units_per_day_after
+from (
+  select
+    k.product_id, k.changed_at, k.old_price, k.new_price, k.price_difference,
+    count(case when d.date < cast(k.changed_at as date) then 1 end) as days_before,
+    count(case when d.date >= cast(k.changed_at as date) then 1 end) as days_after,
+    cast(sum(case when d.date < cast(k.changed_at as date) then d.units_sold end) as bigint) as units_before,
+    cast(sum(case when d.date >= cast(k.changed_at as date) then d.units_sold end) as bigint) as units_after
+  from base.fct_price_change as k
+  left join mart.product_day as d
+    on d.product_id = k.product_id
+    and d.date between cast(k.changed_at as date) - 28 and cast(k.changed_at as date) + 27
+  group by k.product_id, k.changed_at, k.old_price, k.new_price, k.price_difference
+) as c
+left join base.dim_product as p on p.product_id = c.product_id and p.is_current;

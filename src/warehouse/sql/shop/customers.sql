@@ -1,0 +1,136 @@
+-- Customers by version of where they live (SCD2), made anew like products. Who they are is their newest version, apart.
+
+create temp table customer_last as
+select *
+from (
+  select *, row_number() over (partition by customer_id order by line desc) as nth from stage_customers
+) as numbered
+where nth = 1;
+
+-- The newest version of each customer before this file.
+create temp table customer_known as
+select *
+from (
+  select
+    *,
+    row_number() over (
+      partition by customer_id order by version_at desc, file desc, modified_at desc, line desc
+    ) as nth
+  from raw.retail_customers
+  where customer_id in (select customer_id from customer_last)
+) as numbered
+where nth = 1;
+
+create temp table shop_outcome as
+select
+  s.line,
+  case
+    when s.line <> l.line and s.customer_fname is not distinct from l.customer_fname
+      and s.customer_lname is not distinct from l.customer_lname
+      and s.customer_street is not distinct from l.customer_street
+      and s.customer_city is not distinct from l.customer_city
+      and s.customer_state is not distinct from l.customer_state
+      and s.customer_zipcode is not distinct from l.customer_zipcode then 'duplicate'
+    when s.line <> l.line then 'conflict'
+    when k.customer_id is null then 'inserted'
+    when s.customer_fname is not distinct from k.customer_fname
+      and s.customer_lname is not distinct from k.customer_lname
+      and s.customer_street is not distinct from k.customer_street
+      and s.customer_city is not distinct from k.customer_city
+      and s.customer_state is not distinct from k.customer_state
+      and s.customer_zipcode is not distinct from k.customer_zipcode then 'unchanged'
+    else 'updated'
+  end as outcome
+from stage_customers as s
+join customer_last as l on l.customer_id = s.customer_id
+left join customer_known as k on k.customer_id = s.customer_id;
+
+insert into raw.retail_customers
+select
+  c.customer_id, c.customer_fname, c.customer_lname, c.customer_street, c.customer_city, c.customer_state,
+  c.customer_zipcode, f.version_at, f.source_file, f.modified_at, c.line
+from stage_customers as c
+cross join stage_shop_file as f;
+
+create temp table customer_change as
+select *
+from (
+  select
+    *,
+    row_number() over (partition by customer_id order by version_at) as nth_version,
+    row_number() over (partition by customer_id order by version_at desc) as nth_newest,
+    lag(customer_city) over (partition by customer_id order by version_at) as city_before,
+    lag(customer_state) over (partition by customer_id order by version_at) as state_before,
+    lag(customer_zipcode) over (partition by customer_id order by version_at) as zipcode_before
+  from (
+    select
+      *,
+      row_number() over (partition by customer_id, version_at order by file desc, modified_at desc, line desc) as nth
+    from raw.retail_customers
+    where customer_id in (select customer_id from customer_last)
+  ) as numbered
+  where nth = 1
+) as compared;
+
+create temp table customer_chain as
+select
+  customer_id, customer_city, customer_state, customer_zipcode,
+  case when nth_version = 1 then timestamptz '1900-01-01 00:00:00+00' else version_at end as valid_from,
+  coalesce(
+    lead(version_at) over (partition by customer_id order by version_at), timestamptz '9999-01-01 00:00:00+00'
+  ) as valid_to
+from customer_change
+where nth_version = 1
+  or customer_city is distinct from city_before
+  or customer_state is distinct from state_before
+  or customer_zipcode is distinct from zipcode_before;
+
+create temp table customer_rekey as
+select customer_id, min(valid_from) as changed_from
+from (
+  select n.customer_id, n.valid_from
+  from customer_chain as n
+  left join base.dim_customer as o on o.customer_id = n.customer_id and o.valid_from = n.valid_from
+  where o.customer_id is null
+  union all
+  select o.customer_id, o.valid_from
+  from base.dim_customer as o
+  left join customer_chain as n on n.customer_id = o.customer_id and n.valid_from = o.valid_from
+  where o.customer_id in (select customer_id from customer_last) and n.customer_id is null
+) as differs
+where valid_from > timestamptz '1900-01-01 00:00:00+00'
+group by customer_id;
+
+delete from base.dim_customer where customer_id in (select customer_id from customer_last);
+insert into base.dim_customer (
+  customer_key, customer_id, city, state, zipcode, valid_from, valid_to, is_current, is_inferred
+)
+select
+  {key(concat(c.customer_id, '|', cast({micros(c.valid_from)} as bigint)))},
+  c.customer_id, c.customer_city, c.customer_state, c.customer_zipcode, c.valid_from, c.valid_to,
+  c.valid_to = timestamptz '9999-01-01 00:00:00+00', false
+from customer_chain as c;
+
+delete from base.customer_pii where customer_id in (select customer_id from customer_last);
+insert into base.customer_pii (customer_id, first_name, last_name, street)
+select customer_id, customer_fname, customer_lname, customer_street from customer_change where nth_newest = 1;
+
+update base.fct_order
+set customer_key = c.customer_key
+from base.dim_customer as c
+where c.customer_id = base.fct_order.customer_id
+  and c.customer_id in (select customer_id from customer_rekey)
+  and base.fct_order.ordered_at >= (select min(changed_from) from customer_rekey) at time zone 'UTC'
+  and c.valid_from <= base.fct_order.ordered_at at time zone 'UTC'
+  and c.valid_to > base.fct_order.ordered_at at time zone 'UTC'
+  and base.fct_order.customer_key <> c.customer_key;
+
+update base.fct_order_line
+set customer_key = c.customer_key
+from base.dim_customer as c
+where c.customer_id = base.fct_order_line.customer_id
+  and c.customer_id in (select customer_id from customer_rekey)
+  and base.fct_order_line.ordered_at >= (select min(changed_from) from customer_rekey) at time zone 'UTC'
+  and c.valid_from <= base.fct_order_line.ordered_at at time zone 'UTC'
+  and c.valid_to > base.fct_order_line.ordered_at at time zone 'UTC'
+  and base.fct_order_line.customer_key <> c.customer_key;

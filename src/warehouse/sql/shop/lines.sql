@@ -1,0 +1,57 @@
+-- Puts lines in the place of what is known of them: as facts when their order is there, else among those that wait.
+
+create temp table line_fact as
+select
+  l.order_item_id, l.order_id, o.order_date, o.ordered_at, l.product_id, p.product_key, o.customer_id, o.customer_key,
+  o.order_status_key, l.quantity, l.unit_price, l.line_amount, l.version_at, l.file, l.modified_at, l.line
+from line_put as l
+join base.fct_order as o on o.order_id = l.order_id
+join base.dim_product as p
+  on p.product_id = l.product_id
+  and p.valid_from <= o.ordered_at at time zone 'UTC' and p.valid_to > o.ordered_at at time zone 'UTC';
+
+create temp table line_before as
+select
+  order_item_id, order_date, product_id, order_id, quantity, unit_price, line_amount, order_status_key
+from base.fct_order_line
+where order_item_id in (select order_item_id from line_put);
+
+-- The days of products whose sales change: as they were, and as they are now.
+insert into mart.changed_product_day (product_id, date)
+select b.product_id, b.order_date
+from line_before as b
+left join line_fact as n on n.order_item_id = b.order_item_id
+where n.order_item_id is null or n.order_date <> b.order_date or n.product_id <> b.product_id
+  or n.order_id <> b.order_id or n.quantity <> b.quantity or n.unit_price <> b.unit_price
+  or n.line_amount <> b.line_amount or n.order_status_key <> b.order_status_key
+union
+select n.product_id, n.order_date
+from line_fact as n
+left join line_before as b on b.order_item_id = n.order_item_id
+where b.order_item_id is null or n.order_date <> b.order_date or n.product_id <> b.product_id
+  or n.order_id <> b.order_id or n.quantity <> b.quantity or n.unit_price <> b.unit_price
+  or n.line_amount <> b.line_amount or n.order_status_key <> b.order_status_key;
+
+delete from base.fct_order_line where order_item_id in (select order_item_id from line_before);
+delete from raw.waiting_order_line where order_item_id in (select order_item_id from line_put);
+
+insert into base.fct_order_line (
+  order_item_id, order_id, order_date, ordered_at, product_id, product_key, customer_id, customer_key,
+  order_status_key, quantity, unit_price, line_amount, version_at, file, modified_at, line
+)
+select
+  order_item_id, order_id, order_date, ordered_at, product_id, product_key, customer_id, customer_key,
+  order_status_key, quantity, unit_price, line_amount, version_at, file, modified_at, line
+from line_fact
+order by order_date, order_item_id;
+
+insert into raw.waiting_order_line (
+  order_item_id, order_id, product_id, quantity, unit_price, line_amount, version_at, file, modified_at, line,
+  waiting_since
+)
+select
+  l.order_item_id, l.order_id, l.product_id, l.quantity, l.unit_price, l.line_amount, l.version_at, l.file,
+  l.modified_at, l.line, now()
+from line_put as l
+left join line_fact as n on n.order_item_id = l.order_item_id
+where n.order_item_id is null;
