@@ -269,6 +269,7 @@ pub fn settings_are_whole(settings: &Settings, purpose: &Purpose) {
             Need::Queue => settings.queue.is_some(),
             Need::Lake => settings.lake.is_some(),
             Need::Warehouse => settings.warehouse.is_some(),
+            Need::Retail => settings.retail.is_some(),
         };
         assert!(is_there, "{need:?} is missing");
     }

@@ -33,8 +33,18 @@ pub enum Command {
     Receive(Ports),
     /// Move events from the queue to the lake.
     Batch(Mover),
-    /// Load what has landed in the lake into the warehouse.
-    Load(Mover),
+    /// Load what has landed in the lake, and the shop's files, into the warehouse.
+    Load(Load),
+    /// Look at rejected lines of the shop's files, and load them once they are repaired.
+    Rejects {
+        /// What to do with them.
+        #[command(subcommand)]
+        action: Rejects,
+    },
+    /// Say what is wrong with a shop file before anybody loads it.
+    Profile(Profile),
+    /// Make the marts anew from the facts, after a change of what counts as a sale.
+    RebuildMarts,
     /// Look at dead letters, send them again, or drop them.
     DeadLetters {
         /// What to do with them.
@@ -83,7 +93,7 @@ pub struct Ports {
 }
 
 /// A mover that can run once.
-#[derive(Debug, Args)]
+#[derive(Debug, Args, Clone)]
 pub struct Mover {
     /// Do what there is to do now, and end.
     #[arg(long)]
@@ -94,6 +104,88 @@ pub struct Mover {
     /// Ports.
     #[command(flatten)]
     pub ports: Ports,
+}
+
+/// `load`
+#[derive(Debug, Args, Clone)]
+pub struct Load {
+    /// As a mover.
+    #[command(flatten)]
+    pub mover: Mover,
+    /// Only the shop's files of this dataset; with --once or --dry-run.
+    #[arg(long, value_name = "NAME")]
+    pub dataset: Option<String>,
+    /// Do all of it for the shop's files, print what came of each, and keep nothing.
+    #[arg(long, conflicts_with = "once")]
+    pub dry_run: bool,
+    /// Only the shop's files about this day and later ones.
+    #[arg(long, value_name = "YYYY-MM-DD")]
+    pub from: Option<jiff::civil::Date>,
+    /// Only the shop's files about this day and earlier ones.
+    #[arg(long, value_name = "YYYY-MM-DD")]
+    pub to: Option<jiff::civil::Date>,
+}
+
+/// `profile`
+#[derive(Debug, Args)]
+pub struct Profile {
+    /// The file, plain or gzip.
+    pub file: PathBuf,
+    /// What it is of, when its name or folder does not say it.
+    #[arg(long, value_name = "NAME")]
+    pub dataset: Option<String>,
+    /// How to print it.
+    #[arg(long, value_enum, default_value = "table")]
+    pub format: ListFormat,
+    /// Exit code 3 when a line, or all of it, would be rejected.
+    #[arg(long)]
+    pub strict: bool,
+}
+
+/// `rejects`
+#[derive(Debug, Subcommand)]
+pub enum Rejects {
+    /// List them.
+    List {
+        /// id, dataset, file, reason or column; all given must hold.
+        #[arg(long = "where", value_name = "KEY=VALUE")]
+        conditions: Vec<String>,
+        /// Those that were replayed, too.
+        #[arg(long)]
+        all: bool,
+        /// How to print them.
+        #[arg(long, value_enum, default_value = "table")]
+        format: ListFormat,
+    },
+    /// Write the bytes of one.
+    Show {
+        /// Its id, `file:line`.
+        id: String,
+    },
+    /// Load them as if they had been right at once: as they are, or repaired.
+    Replay(RejectsReplay),
+}
+
+/// `rejects replay`
+#[derive(Debug, Args)]
+pub struct RejectsReplay {
+    /// One of them, `file:line`.
+    pub id: Option<String>,
+    /// id, dataset, file, reason or column; all given must hold.
+    #[arg(long = "where", value_name = "KEY=VALUE")]
+    pub conditions: Vec<String>,
+    /// The repaired line.
+    #[arg(long, value_name = "LINE", requires = "id", conflicts_with = "from")]
+    pub with: Option<String>,
+    /// Repaired lines: JSON as `rejects list --format json` gives it, its texts repaired; `-` is stdin.
+    #[arg(long, value_name = "FILE")]
+    pub from: Option<PathBuf>,
+    /// Say what would be done, and do nothing.
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Do not ask; needed when stdin is no terminal.
+    #[arg(long)]
+    pub yes: bool,
 }
 
 /// `dead-letters`
@@ -221,6 +313,9 @@ pub struct Query {
     /// One of the statements we ship.
     #[arg(long, value_name = "NAME")]
     pub named: Option<String>,
+    /// The last day to count, for statements about a day; the last complete one by default.
+    #[arg(long, value_name = "YYYY-MM-DD", requires = "named")]
+    pub as_of: Option<jiff::civil::Date>,
     /// List the statements we ship.
     #[arg(long)]
     pub list: bool,

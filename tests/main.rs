@@ -46,6 +46,7 @@ mod journeys {
     pub mod redrive;
     pub mod secrets;
     pub mod seeded;
+    pub mod shop;
     pub mod shutdown;
     pub mod slow_clients;
     pub mod split;

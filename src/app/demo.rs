@@ -1,5 +1,7 @@
 //! `up --demo`: loopback only, a secret of its own, and the AfterShip stand-in as its sender.
 
+mod shop;
+
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::Path;
 use std::time::Duration;
@@ -28,9 +30,10 @@ pub(super) fn adapt(settings: &mut Settings, sources: &Sources, data: &Path) -> 
     settings.queue = Some(QueueAddress::File(data.join("queue")));
     settings.lake = Some(LakeAddress::File(data.join("lake")));
     settings.warehouse = Some(WarehouseAddress::DuckDb(data.join("warehouse.duckdb")));
+    settings.retail = Some(LakeAddress::File(data.join("retail")));
     settings.dead_letters = None;
     settings.webhook_secrets = vec![own_secret(data)?];
-    let ignored: Vec<String> = ["queue", "lake", "warehouse", "dead_letters", "webhook_secrets"]
+    let ignored: Vec<String> = ["queue", "lake", "warehouse", "retail", "dead_letters", "webhook_secrets"]
         .into_iter()
         .filter(|name| sources.is_given(name))
         .map(|name| format!("WAYBILL_{}", name.to_uppercase()))
@@ -38,6 +41,9 @@ pub(super) fn adapt(settings: &mut Settings, sources: &Sources, data: &Path) -> 
     if !ignored.is_empty() {
         eprintln!("waybill: the demo keeps to its own folder and ignores {}", ignored.join(", "));
     }
+    let retail = data.join("retail");
+    shop::write_files(&retail, Timestamp::now())
+        .with_context(|| format!("cannot write the sample shop to {}", retail.display()))?;
     if !sources.is_given("batch_age") {
         settings.batch_age = Duration::from_secs(1);
     }

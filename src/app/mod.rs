@@ -9,11 +9,13 @@ mod forget;
 mod movers;
 mod places;
 mod query;
+mod rejects;
 mod running;
 mod secrets;
 #[cfg(feature = "failpoints")]
 mod seeded;
 mod served;
+mod shop;
 mod simulate;
 mod status;
 mod up;
@@ -118,7 +120,10 @@ async fn dispatch(cli: Cli, flags: BTreeMap<String, String>) -> anyhow::Result<E
         Command::Up(arguments) => up::up(&sources, &arguments).await,
         Command::Receive(ports) => movers::receive(&sources, &ports).await,
         Command::Batch(mover) => movers::batch(&sources, &mover).await,
-        Command::Load(mover) => movers::load(&sources, &mover).await,
+        Command::Load(load) => movers::load(&sources, &load).await,
+        Command::Rejects { action } => rejects::run(&sources, action).await,
+        Command::Profile(arguments) => shop::profile(&arguments).await,
+        Command::RebuildMarts => rebuild_marts(&sources).await,
         Command::DeadLetters { action } => dead_letters::run(&sources, action).await,
         Command::Forget(arguments) => forget::run(&sources, &arguments).await,
         Command::Simulate(arguments) => simulate::run(&sources, &arguments).await,
@@ -137,6 +142,15 @@ async fn migrate(sources: &Sources) -> anyhow::Result<Exit> {
         println!("schema is at version {version} already");
     } else {
         println!("schema brought from version {found} to {version}");
+    }
+    Ok(Exit::Done)
+}
+
+async fn rebuild_marts(sources: &Sources) -> anyhow::Result<Exit> {
+    let settings = sources.gather(&[Need::Warehouse])?;
+    match places::warehouse(&settings)?.refresh_marts(true).await?.as_of {
+        Some(day) => println!("made the marts anew, up to {day}"),
+        None => println!("there is no complete day yet: load orders and their lines first"),
     }
     Ok(Exit::Done)
 }

@@ -4,6 +4,8 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use anyhow::Context;
+use indicatif::ProgressBar;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tracing::info;
@@ -14,16 +16,18 @@ use crate::batch::{Batch, BatchSettings, Landed};
 use crate::cli;
 use crate::lake::Lake;
 use crate::lake::suppressed::Latest;
-use crate::load::{Load, LoadSettings, Loaded};
+use crate::load::shop::{Mode, Shop, ShopChoice};
+use crate::load::{Load, LoadSettings, Loaded, Summary};
 use crate::queue::Queue;
 use crate::receive::{CurrentVerifier, Receive, ReceiveSettings, Received};
+use crate::retail::read::ShopFile;
 use crate::settings::{Need, Settings};
-use crate::warehouse::Warehouse;
+use crate::warehouse::{ShopOutcome, Warehouse};
 
 use super::places::{self, Queues};
 use super::running::{DRAIN_MAX, Running, bind_all, bind_ops, watch_queues};
-use super::status::progress_bar;
-use super::{Exit, Sources, secrets, strictly};
+use super::status::{bytes_bar, progress_bar};
+use super::{Exit, Sources, Usage, secrets, shop, strictly};
 
 /// How long requests under way get to finish when receiving is all a process does: the time for a slow body and for
 /// the queue, within the 25 s of a drain.
@@ -88,21 +92,39 @@ pub(super) async fn batch(sources: &Sources, arguments: &cli::Mover) -> anyhow::
     Ok(strictly(arguments, dead))
 }
 
-pub(super) async fn load(sources: &Sources, arguments: &cli::Mover) -> anyhow::Result<Exit> {
+pub(super) async fn load(sources: &Sources, arguments: &cli::Load) -> anyhow::Result<Exit> {
+    let choice = ShopChoice {
+        dataset: arguments.dataset.as_deref().map(shop::dataset).transpose()?,
+        from: arguments.from,
+        to: arguments.to,
+    };
+    let is_shop_alone =
+        arguments.dry_run || choice.dataset.is_some() || choice.from.is_some() || choice.to.is_some();
+    if is_shop_alone {
+        return load_shop(sources, arguments, &choice).await;
+    }
+    let arguments = &arguments.mover;
     let settings = sources.gather(&[Need::Lake, Need::Warehouse])?;
     let lake = places::lake(&settings).await?;
     let warehouse = places::warehouse(&settings)?;
     places::prepare(&settings, warehouse.as_ref()).await?;
     let suppressed = places::suppressed(&settings, lake.as_ref()).await?;
+    let retail = places::retail(&settings).await;
     let mut running = Running::new(settings);
     if arguments.once {
         running.settings.ops_listen = None;
     }
     let _ops = bind_ops(&running, &arguments.ports, Some(warehouse.clone())).await?;
-    let load = load_mover(&running, &lake, &warehouse, &Arc::new(Loaded::default()), None, suppressed);
+    let loaded = Arc::new(Loaded::default());
+    let load = load_mover(&running, &lake, &warehouse, &loaded, None, suppressed);
+    let shop = retail.map(|files| shop_mover(&running, files, &warehouse, &loaded));
     let stop = running.shutdown.draining_token();
     if !arguments.once {
+        let shop = shop.map(|shop| tokio::spawn(shop.run(stop.clone())));
         load.run(stop).await;
+        if let Some(shop) = shop {
+            let _ = shop.await;
+        }
         return Ok(Exit::Done);
     }
     let bar = progress_bar("objects");
@@ -113,7 +135,14 @@ pub(super) async fn load(sources: &Sources, arguments: &cli::Mover) -> anyhow::R
         })
         .await;
     bar.finish_and_clear();
-    let summary = summary?;
+    let mut summary = summary?;
+    if let Some(mut shop) = shop {
+        let bar = bytes_bar();
+        let progress = |done, of| show(&bar, done, of);
+        let outcome = shop.round(&choice, Mode::Load, &stop, &mut summary, progress, |_, _| {}).await;
+        bar.finish_and_clear();
+        outcome?;
+    }
     println!("{}", serde_json::to_string(&summary)?);
     if summary.files_missing > 0 {
         anyhow::bail!(
@@ -122,6 +151,52 @@ pub(super) async fn load(sources: &Sources, arguments: &cli::Mover) -> anyhow::R
         );
     }
     Ok(strictly(arguments, u64::try_from(summary.rejected).unwrap_or(0) + summary.files_rejected))
+}
+
+/// The shop's files alone: some of them, or all without keeping anything.
+async fn load_shop(sources: &Sources, arguments: &cli::Load, choice: &ShopChoice) -> anyhow::Result<Exit> {
+    if !arguments.mover.once && !arguments.dry_run {
+        return Err(Usage("--dataset, --from and --to need --once or --dry-run".to_owned()).into());
+    }
+    let settings = sources.gather(&[Need::Retail, Need::Warehouse])?;
+    let warehouse = places::warehouse(&settings)?;
+    places::prepare(&settings, warehouse.as_ref()).await?;
+    let files = places::retail(&settings).await.context("no address of the shop's files")?;
+    let running = Running::new(settings);
+    let stop = running.shutdown.draining_token();
+    let mut shop = shop_mover(&running, files, &warehouse, &Arc::new(Loaded::default()));
+    let mode = if arguments.dry_run { Mode::Dry } else { Mode::Load };
+    let bar = bytes_bar();
+    let mut summary = Summary::default();
+    let progress = |done, of| show(&bar, done, of);
+    let report = |file: &ShopFile, outcome: &ShopOutcome| {
+        if mode == Mode::Dry {
+            bar.suspend(|| print!("{}", shop::as_text(file, Some(outcome))));
+        }
+    };
+    let outcome = shop.round(choice, mode, &stop, &mut summary, progress, report).await;
+    bar.finish_and_clear();
+    outcome?;
+    println!("{}", serde_json::to_string(&summary)?);
+    Ok(strictly(&arguments.mover, u64::try_from(summary.rejected).unwrap_or(0) + summary.files_rejected))
+}
+
+fn show(bar: &ProgressBar, done: u64, of: u64) {
+    bar.set_length(of);
+    bar.set_position(done);
+}
+
+/// `loaded`: where rejected lines are counted for the status line.
+pub(super) fn shop_mover(
+    running: &Running,
+    files: Arc<dyn Lake>,
+    warehouse: &Arc<dyn Warehouse>,
+    loaded: &Arc<Loaded>,
+) -> Shop {
+    // A listing of a bucket costs money.
+    let least = if files.kind() == "disk" { Duration::ZERO } else { Duration::from_secs(30) };
+    let interval = running.settings.load_interval.max(least);
+    Shop::new(files, Arc::clone(warehouse), interval, running.health.clone(), Arc::clone(loaded))
 }
 
 pub(super) fn batch_mover(

@@ -191,6 +191,17 @@ async fn open_lake(settings: &Settings) -> anyhow::Result<Arc<dyn Lake>> {
     }
 }
 
+/// Where the shop's files are, if anywhere. Nothing is made there.
+pub(super) async fn retail(settings: &Settings) -> Option<Arc<dyn Lake>> {
+    match settings.retail.as_ref()? {
+        LakeAddress::File(dir) => Some(Arc::new(DiskLake::look_into(dir))),
+        LakeAddress::S3 { bucket, prefix } => {
+            let sdk = aws::sdk_config().await;
+            Some(Arc::new(S3Lake::open(&sdk, bucket, prefix, S3Options::default())))
+        }
+    }
+}
+
 /// The same for who reads what is there: a mistyped folder is not made.
 pub(super) async fn lake_that_is_there(settings: &Settings) -> anyhow::Result<Arc<dyn Lake>> {
     if let Some(LakeAddress::File(dir)) = &settings.lake

@@ -51,6 +51,11 @@ const NAMED: &[Named] = &[
         sql: include_str!("../warehouse/sql/named/loads.sql"),
     },
     Named {
+        name: "ceased-selling",
+        about: "products that sold on most days, and have not for a week; straight from the facts",
+        sql: include_str!("../warehouse/sql/named/ceased-selling.sql"),
+    },
+    Named {
         name: "rejects",
         about: "rejected lines by reason",
         sql: include_str!("../warehouse/sql/named/rejects.sql"),
@@ -60,23 +65,23 @@ const NAMED: &[Named] = &[
 pub(super) async fn run(sources: &Sources, arguments: &Query) -> anyhow::Result<Exit> {
     if arguments.list {
         for named in NAMED {
-            println!("{:<10} {}", named.name, named.about);
+            println!("{:<15} {}", named.name, named.about);
         }
         return Ok(Exit::Done);
     }
     let sql = match (&arguments.named, &arguments.sql) {
         (Some(name), _) => match NAMED.iter().find(|named| named.name == name) {
-            Some(named) => named.sql,
+            Some(named) => named.sql.replace("{as_of}", &as_of(arguments)),
             None => bail!("no statement is called {name}: see `waybill query --list`"),
         },
-        (None, Some(sql)) => sql,
+        (None, Some(sql)) => sql.clone(),
         (None, None) => bail!("no statement given"),
     };
     let settings = sources.gather(&[Need::Warehouse])?;
-    let text = match asked(&settings, sql, arguments.format).await? {
+    let text = match asked(&settings, &sql, arguments.format).await? {
         Some(text) => text,
         None => {
-            let answer = places::warehouse(&settings)?.query(sql).await?;
+            let answer = places::warehouse(&settings)?.query(&sql).await?;
             tokio::task::block_in_place(|| render(&answer, arguments.format))?
         }
     };
@@ -85,6 +90,14 @@ pub(super) async fn run(sources: &Sources, arguments: &Query) -> anyhow::Result<
         // `waybill query … | head` is no fault.
         Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(Exit::Done),
         outcome => outcome.map(|()| Exit::Done).context("cannot write the answer"),
+    }
+}
+
+/// The day a statement is about.
+fn as_of(arguments: &Query) -> String {
+    match arguments.as_of {
+        Some(day) => format!("date '{day}'"),
+        None => "(select max(as_of) from mart.published)".to_owned(),
     }
 }
 

@@ -126,9 +126,17 @@ impl StatusLine {
 
 /// A progress bar for a command with an end; hidden when stderr is no terminal.
 pub(super) fn progress_bar(unit: &str) -> ProgressBar {
+    bar(&format!("{{bar:30}} {{pos}}/{{len}} {unit} ({{per_sec}}, {{eta}} left)"))
+}
+
+/// The same for bytes.
+pub(super) fn bytes_bar() -> ProgressBar {
+    bar("{bar:30} {bytes}/{total_bytes} ({bytes_per_sec}, {eta} left)")
+}
+
+fn bar(template: &str) -> ProgressBar {
     let bar = ProgressBar::new(0);
-    let template = format!("{{bar:30}} {{pos}}/{{len}} {unit} ({{per_sec}}, {{eta}} left)");
-    if let Ok(style) = ProgressStyle::with_template(&template) {
+    if let Ok(style) = ProgressStyle::with_template(template) {
         bar.set_style(style);
     }
     logging::write_above(bar.clone());

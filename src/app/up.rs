@@ -18,7 +18,7 @@ use crate::receive::{CurrentVerifier, Received};
 use crate::settings::{LakeAddress, Need, Purpose, Settings, WarehouseAddress};
 use crate::warehouse::Warehouse;
 
-use super::movers::{FINISH_WITH_OTHERS, batch_mover, load_mover, start_receive, verifier};
+use super::movers::{FINISH_WITH_OTHERS, batch_mover, load_mover, shop_mover, start_receive, verifier};
 use super::places::{self, Queues};
 use super::running::{DRAIN_MAX, Running, bind_all, watch_queues};
 use super::status::{Counts, FolderLock, StatusLine};
@@ -74,6 +74,10 @@ pub(super) async fn up(sources: &Sources, arguments: &cli::Up) -> anyhow::Result
         let stop = load_stop.clone();
         running.watch_over("load", tokio::spawn(async move { load.run(stop).await }))
     };
+    let shop = places::retail(&running.settings).await.map(|files| {
+        let shop = shop_mover(&running, files, &places.warehouse, &loaded);
+        running.watch_over("shop", tokio::spawn(shop.run(load_stop.clone())))
+    });
     let watching = watch_queues(&running, &places.queues);
     let demo_stop = CancellationToken::new();
     let sending =
@@ -108,6 +112,9 @@ pub(super) async fn up(sources: &Sources, arguments: &cli::Up) -> anyhow::Result
         let _ = batching.await;
         load_stop.cancel();
         let _ = loading.await;
+        if let Some(shop) = shop {
+            let _ = shop.await;
+        }
         places.queues.main.close().await;
     };
     let is_drained = tokio::time::timeout(DRAIN_MAX, drain).await.is_ok();
@@ -169,6 +176,16 @@ fn welcome(settings: &Settings, data: &Path, listen: SocketAddr, ops: Option<Soc
         let program = std::env::args().next().unwrap_or_else(|| "waybill".to_owned());
         eprintln!("Try, in another terminal:");
         eprintln!("  {program} query --warehouse duckdb:{} --named status", file.display());
+        if is_demo {
+            for more in [
+                "query --named ceased-selling",
+                "query 'select * from mart.revenue_by_product'",
+                "rejects list",
+            ] {
+                let (command, rest) = more.split_once(' ').unwrap_or((more, ""));
+                eprintln!("  {program} {command} --warehouse duckdb:{} {rest}", file.display());
+            }
+        }
         if let Some(LakeAddress::File(lake)) = &settings.lake {
             eprintln!("  {program} dead-letters list --lake file:{}", lake.display());
         }

@@ -11,6 +11,7 @@ pub mod facts;
 pub mod read;
 pub mod reject;
 mod settings;
+pub mod shop;
 mod summary;
 mod work;
 

@@ -160,6 +160,14 @@ impl ShopFile {
         self.numbers.is_some()
     }
 
+    /// The same without the lines that are rejected.
+    pub fn without_rejects(&self) -> ShopFile {
+        let mut file = self.clone();
+        file.report.lines -= file.report.rejects.len() as u64;
+        file.report.rejects.clear();
+        file
+    }
+
     /// Calls `with` for each good line, with its number and its values in the order of the contract's columns, those
     /// that are not kept among them.
     pub fn for_each_row<E>(&self, mut with: impl FnMut(u64, &[Value<'_>]) -> Result<(), E>) -> Result<(), E> {

@@ -83,6 +83,8 @@ pub enum Need {
     Lake,
     /// The warehouse's address.
     Warehouse,
+    /// Where the shop's files are.
+    Retail,
 }
 
 /// Who asks, and so what may be missing.
@@ -121,6 +123,8 @@ pub struct Settings {
     pub lake: Option<LakeAddress>,
     /// The warehouse.
     pub warehouse: Option<WarehouseAddress>,
+    /// Where the shop's files land.
+    pub retail: Option<LakeAddress>,
     /// Memory that DuckDB may take, in its words.
     pub warehouse_memory: String,
     /// How long an event waits for company.

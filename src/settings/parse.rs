@@ -51,6 +51,7 @@ pub(super) fn parse(
     let queue = parser.address("queue", Need::Queue, purpose, queue_address);
     let lake = parser.address("lake", Need::Lake, purpose, lake_address);
     let warehouse = parser.address("warehouse", Need::Warehouse, purpose, warehouse_address);
+    let retail = parser.address("retail", Need::Retail, purpose, lake_address);
     let dead_letters = parser.values.get("dead_letters").map(|value| value.text.clone());
 
     let spool = parser.spool(queue.as_ref());
@@ -91,6 +92,7 @@ pub(super) fn parse(
         dead_letters,
         lake,
         warehouse,
+        retail,
         warehouse_memory: warehouse_memory?,
         batch_age: batch_age?,
         batch_bytes: batch_bytes?,

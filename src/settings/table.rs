@@ -90,6 +90,11 @@ pub const TABLE: &[Setting] = &[
         "`duckdb:FILE`, or `postgres://user:password@host/database?sslmode=verify-full&sslrootcert=FILE`",
     ),
     plain(
+        "retail",
+        Default::UpOnly("file:waybill-data/retail"),
+        "where the shop's files land, `<dataset>/….csv[.gz]`: `file:DIR`, or `s3://bucket/prefix`; only ever read",
+    ),
+    plain(
         "warehouse_memory",
         Default::Value("2GB"),
         "memory that DuckDB may take, such as 512MB or 8GB; beyond it, work is spilled beside its file",

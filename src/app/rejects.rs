@@ -1,0 +1,221 @@
+//! `waybill rejects`: the rejected lines of the shop's files; list, show, replay once they are repaired.
+
+use std::collections::BTreeMap;
+use std::io::{IsTerminal, Read, Write};
+use std::sync::Arc;
+
+use anyhow::{Context, bail};
+use base64::prelude::{BASE64_STANDARD, Engine};
+use bytes::Bytes;
+use jiff::Timestamp;
+
+use crate::cli::{ListFormat, QueryFormat, Rejects, RejectsReplay};
+use crate::retail::Dataset;
+use crate::retail::read::{ShopFile, Source};
+use crate::settings::Need;
+use crate::warehouse::{Cell, Warehouse};
+
+use super::{Exit, Sources, Usage, places, query, shop};
+
+pub(super) async fn run(sources: &Sources, action: Rejects) -> anyhow::Result<Exit> {
+    let settings = sources.gather(&[Need::Warehouse])?;
+    let warehouse = places::warehouse(&settings)?;
+    match action {
+        Rejects::List { conditions, all, format } => list(warehouse.as_ref(), &conditions, all, format).await,
+        Rejects::Show { id } => show(warehouse.as_ref(), &id).await,
+        Rejects::Replay(arguments) => replay(warehouse.as_ref(), &arguments).await,
+    }
+}
+
+const COLUMNS: &str = "select r.file || ':' || cast(r.line as text) as id, r.dataset, r.file, r.line, r.byte_offset, \
+     r.column_name, r.reason, r.detail, r.text, r.status, r.rejected_at";
+
+/// What of the shop's files was rejected; the trackings' rejects have no bytes here, theirs stay in the lake.
+fn from_and_where(conditions: &[String], all: bool) -> anyhow::Result<String> {
+    let mut sql = "from raw.rejected_row as r where r.dataset <> 'tracking'".to_owned();
+    if !all {
+        sql.push_str(" and r.status = 'open'");
+    }
+    for condition in conditions {
+        let (key, value) = condition.split_once('=').ok_or_else(|| {
+            Usage(format!("`{condition}` is not KEY=VALUE, such as reason=too_many_columns"))
+        })?;
+        let column = match key {
+            "id" => "r.file || ':' || cast(r.line as text)",
+            "dataset" => "r.dataset",
+            "file" => "r.file",
+            "reason" => "r.reason",
+            "column" => "r.column_name",
+            other => {
+                let keys = "id, dataset, file, reason, column";
+                return Err(Usage(format!("no condition is called {other}: there are {keys}")).into());
+            }
+        };
+        sql.push_str(&format!(" and {column} = {}", literal(value)));
+    }
+    Ok(sql)
+}
+
+fn literal(text: &str) -> String {
+    format!("'{}'", text.replace('\'', "''"))
+}
+
+async fn list(
+    warehouse: &dyn Warehouse,
+    conditions: &[String],
+    all: bool,
+    format: ListFormat,
+) -> anyhow::Result<Exit> {
+    let sql = format!("{COLUMNS} {} order by r.file, r.line", from_and_where(conditions, all)?);
+    let answer = warehouse.query(&sql).await?;
+    let format = match format {
+        ListFormat::Table => QueryFormat::Table,
+        ListFormat::Json => QueryFormat::Json,
+    };
+    print!("{}", query::render(&answer, format)?);
+    Ok(Exit::Done)
+}
+
+async fn show(warehouse: &dyn Warehouse, id: &str) -> anyhow::Result<Exit> {
+    let found = find(warehouse, &[format!("id={id}")], true).await?;
+    let Some(rejected) = found.first() else { bail!("no rejected line is called {id}") };
+    let mut out = std::io::stdout().lock();
+    out.write_all(&rejected.raw)?;
+    out.write_all(b"\n")?;
+    Ok(Exit::Done)
+}
+
+/// A rejected line with what its file's ledger row says.
+struct Rejected {
+    id: String,
+    dataset: String,
+    file: String,
+    line: u64,
+    raw: Bytes,
+    modified_at: Timestamp,
+}
+
+async fn find(warehouse: &dyn Warehouse, conditions: &[String], all: bool) -> anyhow::Result<Vec<Rejected>> {
+    let sql = format!(
+        "select w.id, w.dataset, w.file, w.line, w.raw_base64, l.modified_at from (
+           select r.file || ':' || cast(r.line as text) as id, r.dataset, r.file, r.line, r.generation, r.raw_base64 {}
+         ) as w join raw.loaded_file as l on l.file = w.file and l.generation = w.generation
+         where w.line > 0 and l.status <> 'rejected' order by w.file, w.line",
+        from_and_where(conditions, all)?
+    );
+    let answer = warehouse.query(&sql).await?;
+    let mut found = Vec::new();
+    for row in answer.rows {
+        let [
+            Cell::Text(id),
+            Cell::Text(dataset),
+            Cell::Text(file),
+            Cell::Int(line),
+            Cell::Text(raw),
+            Cell::Instant(modified_at),
+        ] = row.as_slice()
+        else {
+            continue;
+        };
+        found.push(Rejected {
+            id: id.clone(),
+            dataset: dataset.clone(),
+            file: file.clone(),
+            line: line.unsigned_abs(),
+            raw: BASE64_STANDARD.decode(raw).unwrap_or_default().into(),
+            modified_at: *modified_at,
+        });
+    }
+    Ok(found)
+}
+
+async fn replay(warehouse: &dyn Warehouse, arguments: &RejectsReplay) -> anyhow::Result<Exit> {
+    let mut conditions = arguments.conditions.clone();
+    conditions.extend(arguments.id.iter().map(|id| format!("id={id}")));
+    let mut found = find(warehouse, &conditions, false).await?;
+    let repairs = repairs(arguments)?;
+    if let Some(repairs) = &repairs {
+        found.retain(|rejected| repairs.contains_key(&rejected.id));
+        if let Some(id) = repairs.keys().find(|id| !found.iter().any(|rejected| rejected.id == **id)) {
+            bail!("{id} is no open rejected line: see `waybill rejects list`");
+        }
+    }
+    if found.is_empty() {
+        println!("no open rejected line to replay");
+        return Ok(Exit::Done);
+    }
+    if !arguments.dry_run && !arguments.yes {
+        if !std::io::stdin().is_terminal() {
+            return Err(Usage("replaying needs --yes when nobody can be asked".to_owned()).into());
+        }
+        eprint!("Replay {} lines? [y/N] ", found.len());
+        let mut answer = String::new();
+        std::io::stdin().read_line(&mut answer)?;
+        if !answer.trim().eq_ignore_ascii_case("y") {
+            return Ok(Exit::Done);
+        }
+    }
+    // One increment for each file.
+    let mut by_file: BTreeMap<String, Vec<Rejected>> = BTreeMap::new();
+    for rejected in found {
+        by_file.entry(rejected.file.clone()).or_default().push(rejected);
+    }
+    let mut is_bad = false;
+    for (key, rejected) in by_file {
+        let Some(first) = rejected.first() else { continue };
+        let Some(dataset) = Dataset::named(&first.dataset) else { continue };
+        let source = Source { key, bytes: 0, modified_at: first.modified_at };
+        let lines: Vec<(u64, Bytes)> = rejected
+            .into_iter()
+            .map(|rejected| {
+                let repaired = repairs.as_ref().and_then(|repairs| repairs.get(&rejected.id));
+                (rejected.line, repaired.map_or(rejected.raw, |text| Bytes::from(text.clone())))
+            })
+            .collect();
+        let id = uuid::Uuid::now_v7().to_string();
+        let file = Arc::new(ShopFile::repaired(dataset, source, &id, lines));
+        is_bad |= !file.report.rejects.is_empty();
+        // What is still wrong stays as it is; an attempt is no second reject.
+        let good = file.without_rejects();
+        if good.report.lines == 0 {
+            print!("{}", shop::as_text(&file, None));
+            continue;
+        }
+        let outcome = warehouse.load_shop(Arc::new(good), arguments.dry_run).await?;
+        print!("{}", shop::as_text(&file, Some(&outcome)));
+    }
+    if !arguments.dry_run {
+        warehouse.refresh_marts(false).await?;
+    }
+    Ok(if is_bad { Exit::Rejected } else { Exit::Done })
+}
+
+/// Texts by id: from the command line, or a JSON array as `rejects list --format json` gives it, its texts repaired.
+fn repairs(arguments: &RejectsReplay) -> anyhow::Result<Option<BTreeMap<String, String>>> {
+    if let (Some(text), Some(id)) = (&arguments.with, &arguments.id) {
+        return Ok(Some(BTreeMap::from([(id.clone(), text.clone())])));
+    }
+    let Some(path) = &arguments.from else { return Ok(None) };
+    let text = if path.as_os_str() == "-" {
+        let mut text = String::new();
+        std::io::stdin().read_to_string(&mut text)?;
+        text
+    } else {
+        std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?
+    };
+    let rows: Vec<serde_json::Value> = serde_json::from_str(&text).with_context(|| {
+        format!("{} is no JSON array as `rejects list --format json` gives it", path.display())
+    })?;
+    let mut repairs = BTreeMap::new();
+    for row in &rows {
+        match (row["id"].as_str(), row["text"].as_str()) {
+            (Some(id), Some(text)) => repairs.insert(id.to_owned(), text.to_owned()),
+            _ => {
+                return Err(
+                    Usage(format!("{} has an element without `id` and `text`", path.display())).into()
+                );
+            }
+        };
+    }
+    Ok(Some(repairs))
+}

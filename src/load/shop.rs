@@ -1,0 +1,287 @@
+//! The mover from the shop's files to the warehouse: what the ledger lacks, file by file, each in one transaction;
+//! then the marts.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use jiff::civil::Date;
+use tokio_util::sync::CancellationToken;
+use tracing::{info, warn};
+
+use crate::lake::{Lake, LakeError, Object, list_all};
+use crate::ops::health::Health;
+use crate::ops::metrics;
+use crate::ops::retry::Backoff;
+use crate::retail::Dataset;
+use crate::retail::name::{self, Named};
+use crate::retail::read::{ShopFile, Source};
+use crate::warehouse::{MartState, ShopOutcome, Warehouse};
+
+use super::{LoadError, Loaded, Summary};
+
+/// The longest that one file may take before the watchdog calls the mover stuck.
+const FILE_MAX: Duration = Duration::from_secs(15 * 60);
+
+/// Which files.
+#[derive(Debug, Clone, Default)]
+pub struct ShopChoice {
+    /// Of this dataset only.
+    pub dataset: Option<Dataset>,
+    /// About this day and later ones.
+    pub from: Option<Date>,
+    /// About this day and earlier ones.
+    pub to: Option<Date>,
+}
+
+impl ShopChoice {
+    fn takes(&self, dataset: Dataset, day: Date) -> bool {
+        self.dataset.is_none_or(|wanted| wanted == dataset)
+            && self.from.is_none_or(|from| day >= from)
+            && self.to.is_none_or(|to| day <= to)
+    }
+}
+
+/// What to do with the files that are found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mode {
+    /// Load them.
+    Load,
+    /// Do everything, tell what came of it, and keep nothing.
+    Dry,
+}
+
+/// The mover.
+pub struct Shop {
+    /// Where the files are. Only ever read.
+    pub files: Arc<dyn Lake>,
+    /// Where rows go.
+    pub warehouse: Arc<dyn Warehouse>,
+    /// How often to look for new files.
+    pub interval: Duration,
+    /// Watchdog.
+    pub health: Health,
+    /// Counts for whoever looks.
+    pub loaded: Arc<Loaded>,
+    /// Files whose bytes and time of writing are known to need nothing.
+    settled: HashMap<String, (u64, Timestamp)>,
+    /// Folders of no dataset, said once.
+    unknown: HashSet<String>,
+}
+
+impl Shop {
+    /// A mover that has seen nothing yet.
+    pub fn new(
+        files: Arc<dyn Lake>,
+        warehouse: Arc<dyn Warehouse>,
+        interval: Duration,
+        health: Health,
+        loaded: Arc<Loaded>,
+    ) -> Shop {
+        let (settled, unknown) = (HashMap::new(), HashSet::new());
+        Shop { files, warehouse, interval, health, loaded, settled, unknown }
+    }
+
+    /// Loads files as they come, until `stop`; a file under way is finished.
+    pub async fn run(mut self, stop: CancellationToken) {
+        let mut backoff = Backoff::new(Duration::from_millis(500), Duration::from_secs(60));
+        let health = self.health.clone();
+        while !stop.is_cancelled() {
+            let mut summary = Summary::default();
+            let choice = ShopChoice::default();
+            let round = self.round(&choice, Mode::Load, &stop, &mut summary, |_, _| {}, |_, _| {});
+            let pause = match health.attended("shop", FILE_MAX, round).await {
+                Ok(_) => {
+                    backoff.reset();
+                    health.set_ready("shop", Ok(()));
+                    metrics::mover_last_success("shop", Timestamp::now());
+                    self.interval
+                }
+                Err(error) => {
+                    let cause =
+                        std::error::Error::source(&error).map_or_else(String::new, ToString::to_string);
+                    let reason = format!("{error}: {cause}");
+                    warn!(error = %reason, "loading the shop's files failed, trying on");
+                    metrics::load_failure("shop");
+                    // Late, and no reason to turn webhooks away.
+                    health.set_degraded("shop", &reason);
+                    backoff.next().max(self.interval)
+                }
+            };
+            tokio::select! {
+                () = tokio::time::sleep(pause) => {}
+                () = stop.cancelled() => {}
+            }
+        }
+        health.rest("shop");
+    }
+
+    /// One pass over all files: the oldest version first, parents before children. `progress` gets (done, of) in bytes,
+    /// `report` each file with what became of it. The first thing that cannot be read is answered when all else is done.
+    pub async fn round(
+        &mut self,
+        choice: &ShopChoice,
+        mode: Mode,
+        stop: &CancellationToken,
+        summary: &mut Summary,
+        mut progress: impl FnMut(u64, u64) + Send,
+        mut report: impl FnMut(&ShopFile, &ShopOutcome) + Send,
+    ) -> Result<MartState, LoadError> {
+        let waiting = self.waiting(choice).await?;
+        let of: u64 = waiting.iter().map(|(_, object)| object.bytes).sum();
+        let mut done = 0;
+        let mut fault = None;
+        progress(done, of);
+        for (dataset, object) in waiting {
+            if stop.is_cancelled() {
+                break;
+            }
+            done += object.bytes;
+            match self.take(dataset, &object, mode).await {
+                Ok(Some((file, outcome))) => {
+                    if outcome.is_new {
+                        summary.add(&outcome.outcome);
+                        self.tell(&file, &outcome, mode);
+                    }
+                    report(&file, &outcome);
+                }
+                Ok(None) => summary.files_missing += 1,
+                // All others first.
+                Err(LoadError::Lake(error)) => {
+                    warn!(path = %object.key, %error, "cannot read a shop file now, going on with others");
+                    fault = fault.or(Some(error));
+                }
+                Err(error) => return Err(error),
+            }
+            self.health.beat("shop");
+            progress(done, of);
+        }
+        if let Some(error) = fault {
+            return Err(error.into());
+        }
+        match mode {
+            Mode::Load => {
+                let state = self.warehouse.refresh_marts(false).await?;
+                if state.is_changed {
+                    info!(as_of = ?state.as_of, "brought the marts up to date");
+                }
+                Ok(state)
+            }
+            Mode::Dry => Ok(MartState { as_of: None, is_changed: false }),
+        }
+    }
+
+    /// What is there and not known to need nothing.
+    async fn waiting(&mut self, choice: &ShopChoice) -> Result<Vec<(Dataset, Object)>, LoadError> {
+        let mut found = Vec::new();
+        for object in list_all(self.files.as_ref(), "", None).await? {
+            match name::read(&object.key) {
+                Named::File(dataset) => found.push((dataset, object)),
+                Named::Ignored => {}
+                Named::UnknownDataset => self.warn_of(&object.key),
+            }
+        }
+        found.retain(|(dataset, object)| {
+            let day = name::version(&object.key, object.modified_at).closes_on;
+            choice.takes(*dataset, day)
+                && self.settled.get(&object.key) != Some(&(object.bytes, written(object)))
+        });
+        if found.is_empty() {
+            return Ok(found);
+        }
+        let ledger = self.warehouse.shop_ledger().await?;
+        let known: HashMap<&str, (u64, Timestamp)> =
+            ledger.iter().map(|entry| (entry.file.as_str(), (entry.bytes, entry.modified_at))).collect();
+        found.retain(|(_, object)| {
+            let state = (object.bytes, written(object));
+            let is_known = known.get(object.key.as_str()) == Some(&state);
+            if is_known {
+                self.settled.insert(object.key.clone(), state);
+            }
+            !is_known
+        });
+        found.sort_by(|(dataset, object), (other_dataset, other)| {
+            let order = |dataset: Dataset, object: &Object| {
+                (name::version(&object.key, object.modified_at).at, dataset, object.key.clone())
+            };
+            order(*dataset, object).cmp(&order(*other_dataset, other))
+        });
+        Ok(found)
+    }
+
+    fn warn_of(&mut self, key: &str) {
+        let folder = key.split('/').next().unwrap_or_default();
+        if self.unknown.insert(folder.to_owned()) {
+            let names = Dataset::ALL.map(Dataset::as_str).join(", ");
+            warn!(path = %key, "no dataset is called so, the file is left alone; there are {names}");
+        }
+    }
+
+    /// Reads and loads one file; `None` when it is gone.
+    async fn take(
+        &mut self,
+        dataset: Dataset,
+        object: &Object,
+        mode: Mode,
+    ) -> Result<Option<(Arc<ShopFile>, ShopOutcome)>, LoadError> {
+        let stored = match self.files.get(&object.key).await {
+            Ok(stored) => stored,
+            Err(LakeError::NotFound(_)) => return Ok(None),
+            Err(error) => return Err(error.into()),
+        };
+        let source =
+            Source { key: object.key.clone(), bytes: stored.len() as u64, modified_at: written(object) };
+        let file = tokio::task::spawn_blocking(move || Arc::new(ShopFile::read(dataset, source, stored)))
+            .await
+            .map_err(|_| LakeError::Unavailable("reading a shop file was interrupted".into()))?;
+        let outcome = self.warehouse.load_shop(Arc::clone(&file), mode == Mode::Dry).await?;
+        if mode == Mode::Load {
+            self.settled.insert(object.key.clone(), (object.bytes, written(object)));
+        }
+        Ok(Some((file, outcome)))
+    }
+
+    fn tell(&self, file: &ShopFile, outcome: &ShopOutcome, mode: Mode) {
+        let outcome = &outcome.outcome;
+        if mode == Mode::Dry {
+            return;
+        }
+        let rejected = u64::try_from(outcome.rejected).unwrap_or(0);
+        match &file.report.verdict {
+            Some((reason, detail)) if outcome.status == "rejected" => {
+                warn!(path = %outcome.file, reason = reason.as_str(), "rejected a shop file: {detail}");
+                metrics::load_files(0, 1);
+            }
+            _ => {
+                info!(
+                    path = %outcome.file,
+                    load.lines = outcome.lines,
+                    load.inserted = outcome.inserted,
+                    load.rejected = outcome.rejected,
+                    "{} {} lines of {}",
+                    outcome.status, outcome.lines, outcome.file
+                );
+                metrics::load_files(1, 0);
+                if rejected > 0 {
+                    warn!(path = %outcome.file, rejected, "some lines were rejected: see `waybill rejects list`");
+                }
+            }
+        }
+        for (name, count) in [
+            ("inserted", outcome.inserted),
+            ("duplicate", outcome.duplicate),
+            ("conflict", outcome.conflict),
+            ("rejected", outcome.rejected),
+        ] {
+            metrics::load_rows(name, u64::try_from(count).unwrap_or(0));
+        }
+        self.loaded.rejected.fetch_add(rejected, Ordering::Relaxed);
+    }
+}
+
+/// As the warehouse keeps it.
+fn written(object: &Object) -> Timestamp {
+    crate::event::truncate_to_micros(object.modified_at)
+}

@@ -1,0 +1,180 @@
+//! The shop's files from a folder to the star and the marts, by the commands that people use.
+
+use std::os::unix::process::ExitStatusExt;
+use std::path::Path;
+
+use serde_json::Value;
+use waybill::failpoint::POINTS;
+
+use crate::support::waybill::Deployment;
+
+fn write(dir: &Path, key: &str, text: &str) {
+    let path = dir.join("retail").join(key);
+    std::fs::create_dir_all(path.parent().expect("a folder")).expect("a folder");
+    std::fs::write(path, text).expect("a file");
+}
+
+fn shop(dir: &Path) -> Deployment {
+    write(dir, "departments/2026-07-01.csv", "1,Outdoors\n");
+    write(dir, "categories/2026-07-01.csv", "1,1,Boats\n");
+    write(dir, "products/2026-07-01.csv", "1,1,Kayak,,10.00,\n2,1,Paddle, red,,5.00,\n");
+    write(dir, "customers/2026-07-01.csv", "1,Ada,L,x,x,1 Main St,Kiel,SH,01234\n");
+    write(dir, "orders/2026-07-01.csv", "1,2026-07-01 10:00:00,1,COMPLETE\n");
+    write(dir, "order_items/2026-07-01.csv", "1,1,1,2,20.00,10.00\n2,1,2,1,5.00,5.00\n");
+    write(dir, "orders/.hidden.csv", "x");
+    write(dir, "orders/2026-07-02.csv.tmp", "x");
+    Deployment::embedded(dir).with("WAYBILL_RETAIL", &format!("file:{}", dir.join("retail").display()))
+}
+
+fn once(deployment: &Deployment) -> Value {
+    serde_json::from_str(&deployment.run_ok(&["load", "--once"])).expect("one JSON object")
+}
+
+#[test]
+fn files_of_a_folder_become_facts_once_and_a_repaired_line_joins_them() {
+    let dir = tempfile::tempdir().expect("a temporary folder");
+    let deployment = shop(dir.path());
+
+    let dry = deployment.run_ok(&["load", "--dry-run"]);
+    assert!(dry.contains("rejected  line 2 (byte 40)  too_many_columns"), "{dry}");
+    assert_eq!(deployment.count("select count(*) as n from raw.loaded_file"), 0);
+
+    let summary = once(&deployment);
+    assert_eq!((summary["files"].as_u64(), summary["rejected"].as_i64()), (Some(6), Some(1)), "{summary}");
+    let again = once(&deployment);
+    assert_eq!(again["files"], 0, "{again}");
+
+    let listed = deployment.run_ok(&["rejects", "list", "--format", "json"]);
+    let listed: Vec<Value> = serde_json::from_str(&listed).expect("JSON");
+    assert_eq!(listed[0]["id"], "products/2026-07-01.csv:2");
+    assert_eq!(listed[0]["text"], "2,1,Paddle, red,,5.00,");
+    assert_eq!(
+        deployment.run_ok(&["rejects", "show", "products/2026-07-01.csv:2"]),
+        "2,1,Paddle, red,,5.00,\n"
+    );
+    assert_eq!(
+        deployment.query("select product_name, is_inferred from base.dim_product where product_id = 2")[0]["product_name"],
+        "Unknown product 2"
+    );
+
+    // As it is it fails again and stays open; repaired in the list it becomes a fact.
+    let output = deployment.run(&["rejects", "replay", "products/2026-07-01.csv:2", "--yes"]);
+    assert_eq!(output.status.code(), Some(3), "{}", String::from_utf8_lossy(&output.stderr));
+    let mut repaired = listed.clone();
+    repaired[0]["text"] = Value::from("2,1,\"Paddle, red\",,5.00,");
+    let path = dir.path().join("repaired.json");
+    std::fs::write(&path, serde_json::to_vec(&repaired).expect("JSON")).expect("a file");
+    deployment.run_ok(&["rejects", "replay", "--from", path.to_str().expect("UTF-8"), "--yes"]);
+    let row =
+        &deployment.query("select product_name, is_inferred from base.dim_product where product_id = 2")[0];
+    assert_eq!(
+        (row["product_name"].as_str(), row["is_inferred"].as_bool()),
+        (Some("Paddle, red"), Some(false))
+    );
+    assert_eq!(deployment.run_ok(&["rejects", "list", "--format", "json"]).trim(), "[]");
+
+    let sold = deployment.query("select units_sold, sales_amount from mart.product_day where product_id = 1");
+    assert_eq!((sold[0]["units_sold"].as_i64(), sold[0]["sales_amount"].as_str()), (Some(2), Some("20.00")));
+}
+
+#[test]
+fn a_backfill_takes_the_days_and_the_dataset_that_are_asked_for() {
+    let dir = tempfile::tempdir().expect("a temporary folder");
+    let deployment = shop(dir.path());
+    write(dir.path(), "orders/2026-07-05.csv", "5,2026-07-05 10:00:00,1,COMPLETE\n");
+
+    let late = ["load", "--once", "--dataset", "orders", "--from", "2026-07-02", "--to", "2026-07-31"];
+    let summary: Value = serde_json::from_str(&deployment.run_ok(&late)).expect("JSON");
+    assert_eq!((summary["files"].as_u64(), summary["inserted"].as_i64()), (Some(1), Some(1)));
+    assert_eq!(deployment.count("select count(*) as n from base.fct_order"), 1);
+
+    let unknown = deployment.run(&["load", "--once", "--dataset", "refunds"]);
+    assert_eq!(unknown.status.code(), Some(2));
+    assert!(String::from_utf8_lossy(&unknown.stderr).contains("departments, categories"));
+}
+
+#[test]
+fn a_file_is_told_what_is_wrong_with_it_before_it_is_loaded() {
+    let dir = tempfile::tempdir().expect("a temporary folder");
+    let deployment = Deployment::embedded(dir.path());
+    write(dir.path(), "products.csv", "1,1,Kayak,,0.00,\n2,1,Kayak,,0.00,\nx,1,Kayak,,1.00,\n");
+    let path = dir.path().join("retail/products.csv");
+    let path = path.to_str().expect("UTF-8");
+
+    let told = deployment.run_ok(&["profile", path]);
+
+    for expected in [
+        "3 lines",
+        "line 3 (byte 34, product_id)  not_an_integer",
+        "zero_price, 2 times: 1, 2",
+        "same_but_key",
+    ] {
+        assert!(told.contains(expected), "{expected}: {told}");
+    }
+    assert_eq!(deployment.run(&["profile", path, "--strict"]).status.code(), Some(3));
+    write(dir.path(), "export.csv", "1,2,3\n");
+    let other = dir.path().join("retail/export.csv");
+    assert_eq!(deployment.run(&["profile", other.to_str().expect("UTF-8")]).status.code(), Some(2));
+}
+
+/// What has been committed is there once, and what has not comes with the next load.
+#[test]
+fn killed_at_any_moment_a_load_is_whole_or_not_at_all() {
+    let clean = {
+        let dir = tempfile::tempdir().expect("a temporary folder");
+        let deployment = shop(dir.path());
+        once(&deployment);
+        state(&deployment)
+    };
+    let points: Vec<&str> = POINTS.iter().copied().filter(|point| point.starts_with("shop.")).collect();
+    assert!(points.len() >= 6);
+    for point in points {
+        for count in [1, 3] {
+            let dir = tempfile::tempdir().expect("a temporary folder");
+            let deployment = shop(dir.path());
+            let killed = deployment.clone().with("WAYBILL_TEST_FAILPOINT", &format!("{point}@{count}"));
+
+            let output = killed.run(&["load", "--once"]);
+
+            assert_eq!(output.status.signal(), Some(9), "{point}@{count}");
+            once(&deployment);
+            assert_eq!(state(&deployment), clean, "{point}@{count}");
+        }
+    }
+}
+
+fn state(deployment: &Deployment) -> Vec<Vec<Value>> {
+    [
+        "select file, status, lines, inserted, waiting, rejected from raw.loaded_file order by 1",
+        "select product_id, product_name, is_inferred from base.dim_product order by 1",
+        "select order_item_id, product_key, customer_key, line_amount from base.fct_order_line order by 1",
+        "select * from mart.product_day order by product_id, date",
+        "select count(*) as n from raw.retail_order_items",
+        "select file, line, reason from raw.rejected_row order by 1, 2",
+    ]
+    .into_iter()
+    .map(|sql| deployment.query(sql))
+    .collect()
+}
+
+#[test]
+fn the_demo_has_a_shop_with_revenue_a_price_change_a_rejected_line_and_a_ceased_product() {
+    let dir = tempfile::tempdir().expect("a temporary folder");
+    let deployment = Deployment::embedded(dir.path());
+    let data = dir.path().join("demo");
+    let up = deployment.start(&["up", "--demo", "--data", data.to_str().expect("UTF-8")]);
+    let demo =
+        deployment.with("WAYBILL_WAREHOUSE", &format!("duckdb:{}", data.join("warehouse.duckdb").display()));
+
+    demo.await_some("select count(*) as n from mart.ceased_selling");
+
+    let ceased = demo.query("select product_id from mart.ceased_selling");
+    assert_eq!(ceased.len(), 1, "{ceased:?}\n{}", up.stderr());
+    let from_facts = demo.run_ok(&["query", "--named", "ceased-selling", "--format", "json"]);
+    let from_mart =
+        demo.run_ok(&["query", "--format", "json", "select * from mart.ceased_selling order by 2"]);
+    assert_eq!(from_facts, from_mart);
+    assert_eq!(demo.count("select count(*) as n from base.fct_price_change"), 1);
+    assert_eq!(demo.count("select count(*) as n from raw.rejected_row where dataset = 'order_items'"), 1);
+    assert_eq!(demo.count("select count(*) as n from mart.revenue_by_product where revenue_amount > 0"), 6);
+}
