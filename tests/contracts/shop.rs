@@ -36,7 +36,7 @@ async fn load_file(warehouse: &dyn Warehouse, file: ShopFile) -> ShopOutcome {
     warehouse.load_shop(Arc::new(file), false).await.unwrap_or_else(|error| panic!("{name}: {error}"))
 }
 
-async fn load(warehouse: &dyn Warehouse, key: &str, text: &str) -> FileOutcome {
+pub async fn load(warehouse: &dyn Warehouse, key: &str, text: &str) -> FileOutcome {
     let outcome = load_file(warehouse, file(key, text.as_bytes())).await;
     assert!(outcome.is_new, "{key}");
     outcome.outcome
@@ -77,7 +77,7 @@ fn shown(cell: &Cell) -> String {
     }
 }
 
-async fn rows(warehouse: &dyn Warehouse, sql: &str) -> Vec<String> {
+pub async fn rows(warehouse: &dyn Warehouse, sql: &str) -> Vec<String> {
     let answer = warehouse.query(sql).await.unwrap_or_else(|error| panic!("{sql}: {error}"));
     answer.rows.iter().map(|row| row.iter().map(shown).collect::<Vec<_>>().join("|")).collect()
 }
@@ -362,13 +362,13 @@ async fn a_repaired_line_counts_and_is_open_no_longer(warehouse: &dyn Warehouse)
 }
 
 /// Where a test gets empty warehouses from.
-enum Engines {
+pub enum Engines {
     DuckDb(tempfile::TempDir),
     Postgres(Postgres),
 }
 
 impl Engines {
-    async fn fresh(&self, name: &str) -> Arc<dyn Warehouse> {
+    pub async fn fresh(&self, name: &str) -> Arc<dyn Warehouse> {
         let warehouse: Arc<dyn Warehouse> = match self {
             Engines::DuckDb(dir) => {
                 let path = dir.path().join(format!("{name}.duckdb"));
@@ -384,7 +384,7 @@ impl Engines {
     }
 }
 
-fn duckdb() -> Engines {
+pub fn duckdb() -> Engines {
     Engines::DuckDb(tempfile::tempdir().expect("a temporary folder"))
 }
 
