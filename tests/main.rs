@@ -22,6 +22,7 @@ mod contracts {
     pub mod queue;
     pub mod shop;
     pub mod spool;
+    pub mod upgrade;
     pub mod warehouse;
     pub mod warehouse_tls;
 }

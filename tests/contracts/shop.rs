@@ -483,7 +483,11 @@ async fn play(warehouse: &dyn Warehouse, files: &[(String, String)], random: &mu
     assert_eq!(ledger, "0");
 }
 
-async fn any_order(engines: &Engines, seeds: &[u64]) -> Vec<BTreeMap<&'static str, Vec<String>>> {
+async fn any_order(
+    engines: &Engines,
+    seeds: &[u64],
+    shuffles: u64,
+) -> Vec<BTreeMap<&'static str, Vec<String>>> {
     let mut all = Vec::new();
     for &seed in seeds {
         let mut random = fastrand::Rng::with_seed(seed);
@@ -493,7 +497,7 @@ async fn any_order(engines: &Engines, seeds: &[u64]) -> Vec<BTreeMap<&'static st
             play(warehouse.as_ref(), &files, &mut random).await;
             tables(warehouse.as_ref()).await
         };
-        for round in 1..=2 {
+        for round in 1..=shuffles {
             random.shuffle(&mut files);
             let warehouse = engines.fresh(&format!("w{seed}_{round}")).await;
             let mut played = files.clone();
@@ -517,8 +521,8 @@ const HISTORIES: [u64; 3] = [0, 1, 5];
 #[tokio::test(flavor = "multi_thread")]
 async fn any_order_of_files_makes_the_same_tables_on_both_engines() {
     let engines = Engines::Postgres(Postgres::start().await);
-    let on_postgres = any_order(&engines, &HISTORIES).await;
-    let on_duckdb = any_order(&duckdb(), &HISTORIES).await;
+    let on_postgres = any_order(&engines, &HISTORIES, 2).await;
+    let on_duckdb = any_order(&duckdb(), &HISTORIES, 1).await;
     for (seed, (found, expected)) in on_duckdb.iter().zip(&on_postgres).enumerate() {
         assert_same(found, expected, &format!("engines, seed {seed}"));
         assert!(!expected["lines"].is_empty() && !expected["mart"].is_empty(), "seed {seed} sells something");

@@ -130,7 +130,7 @@ async fn run(pairing: Pairing, harm: Harm, bug: Option<&'static str>) -> Verdict
             Harm::LakeAway => {
                 until(|| oracle.oks() > 20);
                 let armed = setup.standin().faults().arm(Op::PutObject, Fault::Status(503), u64::MAX);
-                until(|| armed.fired() > 2 && up.metric("waybill_batch_failures_total") > 0.0);
+                until(|| armed.fired() > 4 && up.metric("waybill_batch_held_events") > 0.0);
             }
             Harm::SqsAway | Harm::SqsAwayAndKillAt(..) => {
                 let armed = setup.outage();

@@ -176,3 +176,115 @@ from (
   group by k.product_id, k.changed_at, k.old_price, k.new_price, k.price_difference
 ) as c
 left join base.dim_product as p on p.product_id = c.product_id and p.is_current;
+
+-- Which parcels carry which lines: by AfterShip's order id, else by its order number, with or without a `#` before it.
+-- A view, so that either side may come first, and whatever comes late joins by itself. Parcels and lines are n to m.
+-- AfterShip's documentation sample belongs to no order.
+create view base.bridge_order_line_tracking as
+select l.order_item_id, l.order_id, t.tracking_id, t.tracking_key, t.link_source
+from (
+  select
+    b.tracking_id, b.tracking_key, coalesce(i.order_id, n.order_id) as order_id,
+    case when i.order_id is not null then 'order_id' else 'order_number' end as link_source
+  from base.fct_shipment_tracking as b
+  left join base.fct_order as i on cast(i.order_id as text) = b.order_id
+  left join base.fct_order as n on cast(n.order_id as text) = replace(b.order_number, '#', '')
+  where not b.is_test
+) as t
+join base.fct_order_line as l on l.order_id = t.order_id;
+--pg create index on base.fct_order (cast(order_id as text));
+
+-- Parcels of an order that is not there, and lines of orders that are sales and have no parcel yet.
+create view mart.unlinked_tracking as
+select t.tracking_id, t.tracking_number, t.courier, t.order_id, t.order_number, t.tag, t.updated_at
+from base.fct_shipment_tracking as t
+left join base.bridge_order_line_tracking as b on b.tracking_key = t.tracking_key and b.tracking_id = t.tracking_id
+where b.tracking_id is null and not t.is_test;
+
+create view mart.unshipped_order_line as
+select l.order_item_id, l.order_id, l.order_date, l.product_id, l.quantity
+from base.fct_order_line as l
+join base.dim_order_status as s on s.order_status_key = l.order_status_key and s.is_sale
+left join base.bridge_order_line_tracking as b on b.order_item_id = l.order_item_id
+where b.order_item_id is null;
+
+-- One row per line of an order and parcel that carries it: ordered, shipped, delivered. The order's time is the shop's
+-- own clock, read as UTC. Late: delivered, or still not, after the day that was promised, else estimated.
+create view mart.delivery_performance as
+select
+  b.order_item_id, b.order_id, b.tracking_id, l.order_date, l.product_id, l.customer_id, l.quantity, l.line_amount,
+  t.courier, t.tag, b.link_source,
+  l.ordered_at,
+  coalesce(t.in_transit_at, t.out_for_delivery_at, t.delivered_at) as shipped_at,
+  t.delivered_at,
+  coalesce(t.promised_delivery_at, t.estimated_delivery_at) as due_at,
+  cast(t.delivered_at as date) - l.order_date as days_to_deliver,
+  case
+    when coalesce(t.promised_delivery_at, t.estimated_delivery_at) is null then null
+    else coalesce(t.delivered_at, now()) > coalesce(t.promised_delivery_at, t.estimated_delivery_at)
+  end as is_late
+from base.bridge_order_line_tracking as b
+join base.fct_order_line as l on l.order_item_id = b.order_item_id
+join base.fct_shipment_tracking as t on t.tracking_key = b.tracking_key and t.tracking_id = b.tracking_id;
+
+create view mart.courier_performance as
+select
+  courier,
+  count(distinct tracking_id) as parcels,
+  count(distinct case when delivered_at is not null then tracking_id end) as delivered,
+  count(distinct case when is_late then tracking_id end) as late,
+  cast(round(cast(avg(days_to_deliver) as decimal(24, 6)), 2) as decimal(12, 2)) as days_to_deliver
+from mart.delivery_performance
+group by courier;
+
+-- Couriers that parcels went by.
+create view base.dim_courier as
+select courier, count(*) as trackings, min(created_at) as first_seen_at
+from base.fct_shipment_tracking
+where courier is not null and not is_test
+group by courier;
+
+-- What is wrong between the tables, and in the content, by rule: the report that somebody should read now and then.
+create view mart.data_quality as
+select f.rule, f.severity, f.dataset, f.column_name, cast(sum(f.occurrences) as bigint) as occurrences, min(f.examples) as examples
+from raw.finding as f
+join raw.loaded_file as l on l.file = f.file and l.generation = f.generation and l.status = 'loaded'
+group by f.rule, f.severity, f.dataset, f.column_name
+union all
+select 'inferred_member', 'warn', 'departments', cast(null as text), count(*), cast(min(department_id) as text)
+from base.dim_department where is_inferred having count(*) > 0
+union all
+select 'inferred_member', 'warn', 'categories', cast(null as text), count(*), cast(min(category_id) as text)
+from base.dim_category where is_inferred having count(*) > 0
+union all
+select 'inferred_member', 'warn', 'products', cast(null as text), count(*), cast(min(product_id) as text)
+from base.dim_product where is_inferred having count(*) > 0
+union all
+select 'inferred_member', 'warn', 'customers', cast(null as text), count(*), cast(min(customer_id) as text)
+from base.dim_customer where is_inferred having count(*) > 0
+union all
+select 'inferred_member', 'warn', 'order_statuses', cast(null as text), count(*), min(order_status)
+from base.dim_order_status where is_inferred having count(*) > 0
+union all
+select 'category_without_products', 'info', 'categories', cast(null as text), count(*), cast(min(c.category_id) as text)
+from base.dim_category as c
+where not exists (select 1 from base.dim_product as p where p.category_id = c.category_id)
+having count(*) > 0
+union all
+select 'customer_without_orders', 'info', 'customers', cast(null as text), count(*), cast(min(c.customer_id) as text)
+from base.dim_customer as c
+where c.is_current and not exists (select 1 from base.fct_order as o where o.customer_id = c.customer_id)
+having count(*) > 0
+union all
+select 'order_without_lines', 'warn', 'orders', cast(null as text), count(*), cast(min(o.order_id) as text)
+from base.fct_order as o
+where not exists (select 1 from base.fct_order_line as l where l.order_id = o.order_id)
+having count(*) > 0
+union all
+select 'line_without_order', 'warn', 'order_items', cast(null as text), count(*), cast(min(order_item_id) as text)
+from raw.waiting_order_line having count(*) > 0
+union all
+select 'product_never_sold', 'info', 'products', cast(null as text), count(*), cast(min(p.product_id) as text)
+from base.dim_product as p
+where p.is_current and not exists (select 1 from base.fct_order_line as l where l.product_id = p.product_id)
+having count(*) > 0;

@@ -5,6 +5,12 @@ where dataset in (select dataset from stage_shop_file) and status in ('loaded', 
   and file in (select file from stage_shop_file)
   and generation < (select generation from stage_shop_file);
 
+-- What was wrong with the bytes that were replaced is nobody's work any more.
+update raw.rejected_row set status = 'superseded', resolved_at = now()
+where status = 'open' and dataset in (select dataset from stage_shop_file)
+  and file in (select file from stage_shop_file)
+  and generation < (select generation from stage_shop_file);
+
 insert into raw.loaded_file (
   file, generation, dataset, status, lines, inserted, updated, unchanged, duplicate, conflict, waiting, rejected,
   landed_at, loaded_at, sha256, bytes, modified_at, version_at, closes_on, money_total

@@ -1,0 +1,73 @@
+//! A warehouse of version 1 becomes one of this program's version, and keeps what it holds.
+
+use std::sync::Arc;
+
+use waybill::warehouse::duckdb::{DuckDbOptions, DuckDbWarehouse};
+use waybill::warehouse::postgres::PostgresWarehouse;
+use waybill::warehouse::{SCHEMA_VERSION, SchemaState, Warehouse};
+
+use super::shop::{load, rows};
+use crate::support::process::Postgres;
+
+/// A row of each table that the upgrade changes.
+const ROWS: &str = "insert into raw.schema_version values (1, now());
+    insert into raw.loaded_file (file, dataset, status, lines, inserted, updated, unchanged, duplicate, conflict, waiting,
+      rejected, landed_at, loaded_at) values ('events/a.jsonl', 'tracking', 'loaded', 2, 1, 0, 0, 0, 0, 0, 1, now(), now());
+    insert into raw.rejected_row (file, line, reason, text, dataset, rejected_at)
+      values ('events/a.jsonl', 2, 'line_not_json', 'x', 'tracking', now());";
+
+async fn is_upgraded(warehouse: &Arc<dyn Warehouse>) {
+    assert_eq!(warehouse.schema_state().await.expect("state"), SchemaState::Old(1));
+    assert_eq!(warehouse.migrate().await.expect("migrated"), 1);
+    assert_eq!(warehouse.schema_state().await.expect("state"), SchemaState::Current);
+    assert_eq!(warehouse.migrate().await.expect("migrated"), SCHEMA_VERSION);
+
+    let warehouse = warehouse.as_ref();
+    assert_eq!(
+        rows(warehouse, "select file, generation, lines, sha256 from raw.loaded_file").await,
+        ["events/a.jsonl|0|2|-"]
+    );
+    assert_eq!(
+        rows(warehouse, "select file, line, generation, status from raw.rejected_row").await,
+        ["events/a.jsonl|2|0|open"]
+    );
+    assert_eq!(
+        warehouse.unloaded(vec!["events/a.jsonl".to_owned()]).await.expect("ledger"),
+        Vec::<String>::new()
+    );
+    load(warehouse, "departments/2026-07-01.csv", "1,Boats\n").await;
+    assert_eq!(rows(warehouse, "select department_name from base.dim_department").await, ["Boats"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_version_1_on_duckdb_is_upgraded_with_its_rows() {
+    let dir = tempfile::tempdir().expect("a temporary folder");
+    let path = dir.path().join("w.duckdb");
+    let connection = duckdb::Connection::open(&path).expect("a file");
+    connection.execute_batch(include_str!("../../src/warehouse/sql/schema/duckdb.sql")).expect("version 1");
+    connection.execute_batch(ROWS).expect("rows");
+    drop(connection);
+
+    let warehouse: Arc<dyn Warehouse> =
+        Arc::new(DuckDbWarehouse::open(path, DuckDbOptions::default()).expect("a warehouse"));
+    is_upgraded(&warehouse).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_version_1_on_postgres_is_upgraded_with_its_rows() {
+    let postgres = Postgres::start().await;
+    let url = postgres.create_database("upgrade").await;
+    let (client, connection) =
+        tokio_postgres::connect(&url, tokio_postgres::NoTls).await.expect("the server takes connections");
+    let connection = tokio::spawn(connection);
+    client
+        .batch_execute(include_str!("../../src/warehouse/sql/schema/postgres.sql"))
+        .await
+        .expect("version 1");
+    client.batch_execute(ROWS).await.expect("rows");
+    drop(client);
+    connection.await.expect("the task ends").expect("the connection ends in order");
+
+    let warehouse: Arc<dyn Warehouse> = Arc::new(PostgresWarehouse::open(&url).expect("a warehouse"));
+    is_upgraded(&warehouse).await;
+}
