@@ -93,11 +93,12 @@ struct Rejected {
     line: u64,
     raw: Bytes,
     modified_at: Timestamp,
+    generation: i32,
 }
 
 async fn find(warehouse: &dyn Warehouse, conditions: &[String], all: bool) -> anyhow::Result<Vec<Rejected>> {
     let sql = format!(
-        "select w.id, w.dataset, w.file, w.line, w.raw_base64, l.modified_at from (
+        "select w.id, w.dataset, w.file, w.line, w.raw_base64, l.modified_at, w.generation from (
            select r.file || ':' || cast(r.line as text) as id, r.dataset, r.file, r.line, r.generation, r.raw_base64 {}
          ) as w join raw.loaded_file as l on l.file = w.file and l.generation = w.generation
          where w.line > 0 and l.status <> 'rejected' order by w.file, w.line",
@@ -113,6 +114,7 @@ async fn find(warehouse: &dyn Warehouse, conditions: &[String], all: bool) -> an
             Cell::Int(line),
             Cell::Text(raw),
             Cell::Instant(modified_at),
+            Cell::Int(generation),
         ] = row.as_slice()
         else {
             continue;
@@ -124,6 +126,7 @@ async fn find(warehouse: &dyn Warehouse, conditions: &[String], all: bool) -> an
             line: line.unsigned_abs(),
             raw: BASE64_STANDARD.decode(raw).unwrap_or_default().into(),
             modified_at: *modified_at,
+            generation: i32::try_from(*generation).unwrap_or(0),
         });
     }
     Ok(found)
@@ -135,6 +138,10 @@ async fn replay(warehouse: &dyn Warehouse, arguments: &RejectsReplay) -> anyhow:
     let mut found = find(warehouse, &conditions, false).await?;
     let repairs = repairs(arguments)?;
     if let Some(repairs) = &repairs {
+        if let Some((id, _)) = repairs.iter().find(|(_, text)| text.contains(['\n', '\r']) || text.is_empty())
+        {
+            return Err(Usage(format!("the repair of {id} must be one line")).into());
+        }
         found.retain(|rejected| repairs.contains_key(&rejected.id));
         if let Some(id) = repairs.keys().find(|id| !found.iter().any(|rejected| rejected.id == **id)) {
             bail!("{id} is no open rejected line: see `waybill rejects list`");
@@ -156,12 +163,12 @@ async fn replay(warehouse: &dyn Warehouse, arguments: &RejectsReplay) -> anyhow:
         }
     }
     // One increment for each file.
-    let mut by_file: BTreeMap<String, Vec<Rejected>> = BTreeMap::new();
+    let mut by_file: BTreeMap<(String, i32), Vec<Rejected>> = BTreeMap::new();
     for rejected in found {
-        by_file.entry(rejected.file.clone()).or_default().push(rejected);
+        by_file.entry((rejected.file.clone(), rejected.generation)).or_default().push(rejected);
     }
     let mut is_bad = false;
-    for (key, rejected) in by_file {
+    for ((key, generation), rejected) in by_file {
         let Some(first) = rejected.first() else { continue };
         let Some(dataset) = Dataset::named(&first.dataset) else { continue };
         let source = Source { key, bytes: 0, modified_at: first.modified_at };
@@ -173,8 +180,8 @@ async fn replay(warehouse: &dyn Warehouse, arguments: &RejectsReplay) -> anyhow:
             })
             .collect();
         let id = uuid::Uuid::now_v7().to_string();
-        let file = Arc::new(ShopFile::repaired(dataset, source, &id, lines));
-        is_bad |= !file.report.rejects.is_empty();
+        let file = Arc::new(ShopFile::repaired(dataset, source, generation, &id, lines));
+        is_bad |= !file.report.rejects.is_empty() || file.report.verdict.is_some();
         // What is still wrong stays as it is; an attempt is no second reject.
         let good = file.without_rejects();
         if good.report.lines == 0 {

@@ -1,7 +1,7 @@
 //! The mover from the shop's files to the warehouse: what the ledger lacks, file by file, each in one transaction;
 //! then the marts.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -18,7 +18,7 @@ use crate::ops::retry::Backoff;
 use crate::retail::Dataset;
 use crate::retail::name::{self, Named};
 use crate::retail::read::{ShopFile, Source};
-use crate::warehouse::{MartState, ShopOutcome, Warehouse};
+use crate::warehouse::{MartState, ShopOutcome, Warehouse, WarehouseError};
 
 use super::{LoadError, Loaded, Summary};
 
@@ -129,12 +129,13 @@ impl Shop {
         mut progress: impl FnMut(u64, u64) + Send,
         mut report: impl FnMut(&ShopFile, &ShopOutcome) + Send,
     ) -> Result<MartState, LoadError> {
-        let waiting = self.waiting(choice).await?;
-        let of: u64 = waiting.iter().map(|(_, object)| object.bytes).sum();
-        let mut done = 0;
-        let mut fault = None;
+        let (mut done, mut of) = (0, 0);
+        let mut fault: Option<LoadError> = None;
+        let mut waiting = VecDeque::from(self.waiting(choice).await?);
+        of += waiting.iter().map(|(_, object)| object.bytes).sum::<u64>();
         progress(done, of);
-        for (dataset, object) in waiting {
+        let mut has_loaded = false;
+        while let Some((dataset, object)) = waiting.pop_front() {
             if stop.is_cancelled() {
                 break;
             }
@@ -142,6 +143,7 @@ impl Shop {
             match self.take(dataset, &object, mode).await {
                 Ok(Some((file, outcome))) => {
                     if outcome.is_new {
+                        has_loaded = mode == Mode::Load;
                         summary.add(&outcome.outcome);
                         self.tell(&file, &outcome, mode);
                     }
@@ -149,28 +151,36 @@ impl Shop {
                 }
                 Ok(None) => summary.files_missing += 1,
                 // All others first.
-                Err(LoadError::Lake(error)) => {
-                    warn!(path = %object.key, %error, "cannot read a shop file now, going on with others");
+                Err(error @ (LoadError::Lake(_) | LoadError::Warehouse(WarehouseError::Refused(_)))) => {
+                    let cause =
+                        std::error::Error::source(&error).map_or_else(String::new, ToString::to_string);
+                    warn!(path = %object.key, error = %cause, "cannot load a shop file now, going on with others");
                     fault = fault.or(Some(error));
                 }
                 Err(error) => return Err(error),
             }
             self.health.beat("shop");
             progress(done, of);
+            // What has been loaded may have made a duplicate a file of its own.
+            if waiting.is_empty() && has_loaded && fault.is_none() {
+                has_loaded = false;
+                waiting.extend(self.waiting(choice).await?);
+                of += waiting.iter().map(|(_, object)| object.bytes).sum::<u64>();
+            }
         }
-        if let Some(error) = fault {
-            return Err(error.into());
-        }
-        match mode {
+        let state = match mode {
             Mode::Load => {
                 let state = self.warehouse.refresh_marts(false).await?;
-                if state.is_changed {
-                    info!(as_of = ?state.as_of, "brought the marts up to date");
+                if state.is_changed
+                    && let Some(day) = state.as_of
+                {
+                    info!(as_of = %day, "brought the marts up to {day}");
                 }
-                Ok(state)
+                state
             }
-            Mode::Dry => Ok(MartState { as_of: None, is_changed: false }),
-        }
+            Mode::Dry => MartState { as_of: None, is_changed: false },
+        };
+        fault.map_or(Ok(state), Err)
     }
 
     /// What is there and not known to need nothing.
@@ -192,15 +202,18 @@ impl Shop {
             return Ok(found);
         }
         let ledger = self.warehouse.shop_ledger().await?;
-        let known: HashMap<&str, (u64, Timestamp)> =
-            ledger.iter().map(|entry| (entry.file.as_str(), (entry.bytes, entry.modified_at))).collect();
+        let known: HashMap<&str, ((u64, Timestamp), &str)> = ledger
+            .iter()
+            .map(|entry| (entry.file.as_str(), ((entry.bytes, entry.modified_at), entry.status.as_str())))
+            .collect();
         found.retain(|(_, object)| {
             let state = (object.bytes, written(object));
-            let is_known = known.get(object.key.as_str()) == Some(&state);
-            if is_known {
+            let found = known.get(object.key.as_str()).filter(|(known, _)| *known == state);
+            // A duplicate may have to be loaded after all, once something comes between it and its twin.
+            if found.is_some_and(|(_, status)| *status != "duplicate") {
                 self.settled.insert(object.key.clone(), state);
             }
-            !is_known
+            found.is_none()
         });
         found.sort_by(|(dataset, object), (other_dataset, other)| {
             let order = |dataset: Dataset, object: &Object| {
@@ -237,7 +250,7 @@ impl Shop {
             .await
             .map_err(|_| LakeError::Unavailable("reading a shop file was interrupted".into()))?;
         let outcome = self.warehouse.load_shop(Arc::clone(&file), mode == Mode::Dry).await?;
-        if mode == Mode::Load {
+        if mode == Mode::Load && outcome.outcome.status != "duplicate" {
             self.settled.insert(object.key.clone(), (object.bytes, written(object)));
         }
         Ok(Some((file, outcome)))

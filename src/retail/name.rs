@@ -82,6 +82,10 @@ fn date_in(key: &str) -> Option<Date> {
         };
         let is_digit = |at: usize| rest.get(at).is_some_and(u8::is_ascii_digit);
         let date = |year: i16, month: i16, day: i16| {
+            // A running number is no date.
+            if !(2000..=2100).contains(&year) {
+                return None;
+            }
             Date::new(year, i8::try_from(month).ok()?, i8::try_from(day).ok()?).ok()
         };
         if rest.get(4) == Some(&b'-') && rest.get(7) == Some(&b'-') && !is_digit(10) {
@@ -128,5 +132,7 @@ mod tests {
         assert_eq!(of("orders/all.csv"), undated);
         assert_eq!(of("orders/120260301.csv"), undated, "a longer number is no date");
         assert_eq!(of("orders/202603011.csv"), undated);
+        assert_eq!(of("orders/part-00000101.csv"), undated, "a running number");
+        assert_eq!(of("orders/part-99991231.csv"), undated);
     }
 }

@@ -104,8 +104,16 @@ pub struct ShopFile {
     /// What reading found.
     pub report: Report,
     text: Bytes,
-    /// For repaired lines: which line of their file each of them is.
-    numbers: Option<Vec<u64>>,
+    repair: Option<Repair>,
+}
+
+/// What repaired lines are of.
+#[derive(Debug, Clone)]
+struct Repair {
+    /// Which of the bytes that the file's name has had.
+    generation: i32,
+    /// Which line of the file each of them is.
+    numbers: Vec<u64>,
 }
 
 impl ShopFile {
@@ -122,7 +130,7 @@ impl ShopFile {
             version,
             report: Report::default(),
             text: Bytes::new(),
-            numbers: None,
+            repair: None,
         };
         match unpacked {
             Ok(text) => file.look(text),
@@ -132,19 +140,35 @@ impl ShopFile {
     }
 
     /// Lines of `source`, repaired or as they were, that take part in it as if they had been right at once.
-    pub fn repaired(dataset: Dataset, source: Source, replay: &str, lines: Vec<(u64, Bytes)>) -> ShopFile {
+    ///
+    /// `generation`: which of the bytes that the file's name has had. A line holds no line feed.
+    pub fn repaired(
+        dataset: Dataset,
+        source: Source,
+        generation: i32,
+        replay: &str,
+        lines: Vec<(u64, Bytes)>,
+    ) -> ShopFile {
         let version = name::version(&source.key, source.modified_at);
-        let (numbers, texts): (Vec<u64>, Vec<Bytes>) = lines.into_iter().unzip();
-        let text = Bytes::from(texts.join(&b"\n"[..]));
+        let (mut numbers, mut text, mut identity) = (Vec::new(), Vec::new(), source.key.clone().into_bytes());
+        for (number, line) in lines {
+            numbers.push(number);
+            text.extend_from_slice(&line);
+            text.push(b'\n');
+            // Two lines may be repaired to the same text: they are two repairs.
+            identity.extend_from_slice(format!("\n{generation}:{number}:").as_bytes());
+            identity.extend_from_slice(&line);
+        }
+        let text = Bytes::from(text);
         let mut file = ShopFile {
             ledger_name: format!("{}#{replay}", source.key),
-            sha256: BodySha256::of(&text).to_hex(),
+            sha256: BodySha256::of(&identity).to_hex(),
             source,
             dataset,
             version,
             report: Report::default(),
             text: Bytes::new(),
-            numbers: Some(numbers),
+            repair: Some(Repair { generation, numbers }),
         };
         file.look(text);
         file
@@ -157,7 +181,12 @@ impl ShopFile {
 
     /// Whether these are lines of another file, repaired.
     pub fn is_repair(&self) -> bool {
-        self.numbers.is_some()
+        self.repair.is_some()
+    }
+
+    /// For repaired lines: which of the bytes that their file's name has had.
+    pub fn source_generation(&self) -> Option<i32> {
+        self.repair.as_ref().map(|repair| repair.generation)
     }
 
     /// The same without the lines that are rejected.
@@ -186,7 +215,7 @@ impl ShopFile {
     }
 
     fn lines(&self, skip_header: bool) -> impl Iterator<Item = Line<'_>> {
-        let numbers = self.numbers.as_deref();
+        let numbers = self.repair.as_ref().map(|repair| repair.numbers.as_slice());
         Lines { text: &self.text, at: bom_length(&self.text), index: 0 }.skip(usize::from(skip_header)).map(
             move |line| match numbers {
                 Some(numbers) => {
@@ -200,7 +229,8 @@ impl ShopFile {
 
     fn look(&mut self, text: Bytes) {
         self.text = text;
-        if let Err(verdict) = self.look_at_form() {
+        let is_repair = self.is_repair();
+        if !is_repair && let Err(verdict) = self.look_at_form() {
             self.report.verdict = Some(verdict);
             return;
         }
@@ -210,10 +240,10 @@ impl ShopFile {
         if bom_length(&self.text) > 0 {
             profile.note(Rule::ByteOrderMark, None, 1, "");
         }
-        if !self.text.is_empty() && self.text.last() != Some(&b'\n') && self.numbers.is_none() {
+        if !self.text.is_empty() && self.text.last() != Some(&b'\n') {
             profile.note(Rule::LastLineUnended, None, 0, "");
         }
-        let first_line = header(contract, self.lines(false).next());
+        let first_line = if is_repair { Ok(false) } else { header(contract, self.lines(false).next()) };
         match first_line {
             Ok(has_header) => report.has_header = has_header,
             Err(verdict) => {
@@ -243,12 +273,12 @@ impl ShopFile {
                         .map(|column| column.name.as_str()),
                     reason: fault.reason.as_str(),
                     detail: fault.detail,
-                    raw: self.text.slice_ref(line.text),
+                    raw: kept(contract, &self.text, line.text),
                 }),
             }
         }
         report.money_cents = i64::try_from(money).unwrap_or(i64::MAX);
-        report.verdict = verdict(contract, &report, self.numbers.is_some());
+        report.verdict = verdict(contract, &report, is_repair);
         if report.verdict.is_some() {
             report.rejects.truncate(SAMPLES_MAX);
         }
@@ -317,6 +347,31 @@ impl<'a> Iterator for Lines<'a> {
     }
 }
 
+/// What may be kept of a rejected line: all of it, unless a column must not be kept anywhere. Then that column is left
+/// empty; of a line that cannot be told apart nothing is kept, and its number says where it is.
+fn kept(contract: &Contract, text: &Bytes, line: &[u8]) -> Bytes {
+    if contract.columns.iter().all(|column| column.is_kept) {
+        return text.slice_ref(line);
+    }
+    let mut fields = Vec::new();
+    let is_split = std::str::from_utf8(line)
+        .is_ok_and(|line| csv::split(line, contract.delimiter as u8, contract.quoting, &mut fields).is_ok());
+    if !is_split || fields.len() != contract.columns.len() {
+        return Bytes::new();
+    }
+    let mut kept = Vec::with_capacity(line.len());
+    for (index, column) in contract.columns.iter().enumerate() {
+        if index > 0 {
+            kept.push(contract.delimiter as u8);
+        }
+        if column.is_kept {
+            let end = fields.get(index + 1).map_or(line.len(), |next| next.at - 1);
+            kept.extend_from_slice(&line[fields[index].at..end]);
+        }
+    }
+    Bytes::from(kept)
+}
+
 fn memchr(bytes: &[u8]) -> Option<usize> {
     bytes.iter().position(|byte| *byte == b'\n')
 }
@@ -355,11 +410,16 @@ fn header(contract: &Contract, first: Option<Line<'_>>) -> Result<bool, (FileRea
     let names: Vec<&str> = contract.columns.iter().map(|column| column.name.as_str()).collect();
     let is_header = fields.len() == names.len()
         && fields.iter().zip(&names).all(|(field, name)| field.text.trim().eq_ignore_ascii_case(name));
-    // The key is a number in every dataset: a first line whose key is a word is meant as a header.
-    let is_meant = fields.first().is_some_and(|field| {
-        let text = field.text.trim();
-        is_name(field) || text.starts_with(|letter: char| letter.is_ascii_alphabetic() || letter == '_')
+    // Meant as a header: it names a column, or nothing stands where numbers and times must. One bad value does not make
+    // a line of data a header.
+    let is_value = |(column, field): (&Column, &Field<'_>)| {
+        column.kind != ColumnKind::Text && value(contract, column, field).is_ok()
+    };
+    let has_value = contract.columns.iter().zip(&fields).any(is_value);
+    let begins_with_word = fields.first().is_some_and(|field| {
+        field.text.trim().starts_with(|letter: char| letter.is_alphabetic() || letter == '_')
     });
+    let is_meant = fields.iter().any(is_name) || (begins_with_word && !has_value);
     let expected = names.join(",");
     match (contract.header, is_header, is_meant) {
         (Header::No, true, _) => {

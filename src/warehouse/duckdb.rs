@@ -121,7 +121,11 @@ impl Warehouse for DuckDbWarehouse {
             let session = File::session(file)?;
             let micros: Option<i64> = session
                 .connection()
-                .query_row("select epoch_us(max(landed_at)) from raw.loaded_file", [], |row| row.get(0))
+                .query_row(
+                    "select epoch_us(max(landed_at)) from raw.loaded_file where dataset = 'tracking'",
+                    [],
+                    |row| row.get(0),
+                )
                 .map_err(|error| failed("read the ledger", &error))?;
             Ok(micros.and_then(|micros| Timestamp::from_microsecond(micros).ok()))
         })

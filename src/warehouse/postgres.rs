@@ -35,6 +35,8 @@ const TEXT: &str = "text collate \"C\"";
 
 /// Everybody who migrates or loads takes this lock; the number means nothing.
 const LOCK: i64 = 0x5741_5942_494c_4c31;
+/// The same for the shop's files and the marts, which share no row with the trackings: neither waits for the other.
+const LOCK_SHOP: i64 = 0x5741_5942_494c_4c32;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// A statement of a load may take this long; a query of people too.
@@ -50,6 +52,8 @@ pub struct PostgresWarehouse {
     tls: tls::Tls,
     /// Loads and ledger.
     writer: Mutex<Option<Client>>,
+    /// Loads of the shop's files, which may take long.
+    shop: Mutex<Option<Client>>,
     /// Queries, which may come while a load runs.
     reader: Mutex<Option<Client>>,
 }
@@ -73,7 +77,13 @@ impl PostgresWarehouse {
             .options(format!(
                 "-c timezone=UTC -c statement_timeout={STATEMENT_TIMEOUT} -c client_min_messages=warning {GONE}"
             ));
-        Ok(PostgresWarehouse { config, tls, writer: Mutex::default(), reader: Mutex::default() })
+        Ok(PostgresWarehouse {
+            config,
+            tls,
+            writer: Mutex::default(),
+            shop: Mutex::default(),
+            reader: Mutex::default(),
+        })
     }
 
     /// A live connection in its slot.
@@ -160,7 +170,8 @@ impl Warehouse for PostgresWarehouse {
         let mut slot = self.client(&self.writer).await?;
         let row = live(&mut slot)?
             .query_one(
-                "select cast(extract(epoch from max(landed_at)) * 1000000 as bigint) from raw.loaded_file",
+                "select cast(extract(epoch from max(landed_at)) * 1000000 as bigint) from raw.loaded_file \
+                 where dataset = 'tracking'",
                 &[],
             )
             .await
@@ -175,17 +186,17 @@ impl Warehouse for PostgresWarehouse {
     }
 
     async fn shop_ledger(&self) -> Result<Vec<ShopEntry>, WarehouseError> {
-        let mut slot = self.client(&self.writer).await?;
+        let mut slot = self.client(&self.shop).await?;
         shop::ledger(live(&mut slot)?).await.map_err(|error| failed("read the ledger", &error))
     }
 
     async fn load_shop(&self, file: Arc<ShopFile>, is_dry: bool) -> Result<ShopOutcome, WarehouseError> {
-        let mut slot = self.client(&self.writer).await?;
+        let mut slot = self.client(&self.shop).await?;
         shop::load(live(&mut slot)?, file, is_dry).await
     }
 
     async fn refresh_marts(&self, is_rebuild: bool) -> Result<MartState, WarehouseError> {
-        let mut slot = self.client(&self.writer).await?;
+        let mut slot = self.client(&self.shop).await?;
         let refreshed = shop::refresh_marts(live(&mut slot)?, is_rebuild).await;
         refreshed.map_err(|error| failed("bring the marts up to date", &error))
     }

@@ -125,6 +125,7 @@ pub(super) const FILE: Stage = Stage {
         ("file", Text),
         ("source_file", Text),
         ("generation", Integer),
+        ("source_generation", Integer),
         ("dataset", Text),
         ("status", Text),
         ("lines", Bigint),
@@ -268,26 +269,27 @@ pub(super) fn resolve(dataset: Dataset) -> String {
     format!(
         "update raw.rejected_row set status = 'replayed', resolved_at = now() \
          where status = 'open' and file in (select source_file from stage_shop_file) \
+         and generation in (select source_generation from stage_shop_file) \
          and line in (select line from {})",
         rows_stage(dataset).table
     )
 }
 
-/// What the ledger has under the file's name or of its bytes; `name` and `sha256` are the caller's parameters.
-/// `is_same_version`: nothing that was loaded since can have changed what those bytes say.
-pub(super) fn known(file: &ShopFile, name: &str, sha256: &str) -> String {
+/// What the ledger has under the file's name or of its bytes.
+/// `is_same_version`: nothing was loaded whose version is between that of the row and that of the file.
+pub(super) fn known(file: &ShopFile) -> String {
+    let literal = |text: &str| format!("'{}'", text.replace('\'', "''"));
+    let (name, sha256) = (literal(&file.ledger_name), literal(&file.sha256));
     let version = format!("timestamptz '{}'", crate::event::format_instant(file.version.at));
     let dataset = file.dataset.as_str();
-    // The same bytes on another day say that things are again as they were. Without a day in the name that is so only
-    // if something else came in between: else somebody copied the file.
-    let is_same = if file.version.is_dated {
-        format!("coalesce(k.version_at = {version}, false)")
-    } else {
-        format!(
-            "not exists (select 1 from raw.loaded_file as b where b.dataset = '{dataset}' \
-             and b.status in ('loaded', 'superseded') and b.version_at > k.version_at and b.version_at < {version})"
-        )
-    };
+    // The same bytes once more say that things are again as they were, if something else came in between.
+    let (this, other) = (format!("({version}, {name})"), "(k.version_at, k.file)");
+    let between = "(b.version_at, b.file)";
+    let is_same = format!(
+        "not exists (select 1 from raw.loaded_file as b where b.dataset = '{dataset}' \
+         and b.status in ('loaded', 'superseded') and (({other} < {between} and {between} < {this}) \
+         or ({this} < {between} and {between} < {other})))"
+    );
     format!(
         "select k.generation, coalesce(k.sha256, ''), {is_same}, k.file, k.status, k.lines, k.inserted, k.updated, \
          k.unchanged, k.duplicate, k.conflict, k.waiting, k.rejected from raw.loaded_file as k \
@@ -324,9 +326,14 @@ pub(super) enum Decision {
 
 /// By what the ledger knows of its name and its bytes.
 pub(super) fn decide(file: &ShopFile, known: Vec<Known>) -> Decision {
-    let is_loaded = |known: &Known| ["loaded", "superseded"].contains(&known.outcome.status.as_str());
-    let has_bytes =
-        known.iter().any(|known| known.sha256 == file.sha256 && known.is_same_version && is_loaded(known));
+    // Under another name, and in effect.
+    let is_twin = |known: &Known| {
+        known.sha256 == file.sha256
+            && known.is_same_version
+            && known.outcome.status == "loaded"
+            && known.outcome.file != file.ledger_name
+    };
+    let has_bytes = known.iter().any(is_twin);
     let newest = known
         .into_iter()
         .filter(|known| known.outcome.file == file.ledger_name)
@@ -383,6 +390,7 @@ pub(super) fn file_row(file: &ShopFile, status: Status, generation: i32) -> Vec<
         Cell::Text(&file.ledger_name),
         Cell::Text(&file.source.key),
         Cell::Int(i64::from(generation)),
+        Cell::Int(i64::from(file.source_generation().unwrap_or(generation))),
         Cell::Text(file.dataset.as_str()),
         Cell::Text(status.as_str()),
         count(report.lines),
@@ -484,6 +492,24 @@ pub(super) fn finding_rows(file: &ShopFile) -> Vec<FindingRow> {
         examples: clean(&finding.examples.join(", ")),
     };
     file.report.findings.iter().map(row).collect()
+}
+
+/// The first and the last day of a file of orders.
+pub(super) fn order_days(file: &ShopFile) -> Vec<jiff::civil::Date> {
+    let mut days: Option<(jiff::Timestamp, jiff::Timestamp)> = None;
+    let Dataset::Orders = file.dataset else { return Vec::new() };
+    let each = file.for_each_row(|_, values| {
+        if let Some(Value::Clock(at)) = values.get(1) {
+            days = Some(days.map_or((*at, *at), |(first, last)| (first.min(*at), last.max(*at))));
+        }
+        Ok::<(), std::convert::Infallible>(())
+    });
+    match each {
+        Ok(()) => {}
+        Err(never) => match never {},
+    }
+    let day = |at: jiff::Timestamp| jiff::tz::TimeZone::UTC.to_datetime(at).date();
+    days.map_or_else(Vec::new, |(first, last)| vec![day(first), day(last)])
 }
 
 /// A good line as the cells of its stage, into `cells`.

@@ -158,6 +158,9 @@ fn a_file_of_the_wrong_form_is_rejected_whole_with_what_to_do() {
     assert_eq!(reason, "file_columns");
     assert!(detail.contains("separated by ';'"), "{detail}");
     assert_eq!(of(b"1,2\n3,4\n").0, "file_columns");
+    // One bad value does not make the first line a header.
+    let bad_first = format!("N/A,10,100,2,20.00,10.00\n{}", ITEMS.repeat(20));
+    assert_eq!(rejects(Dataset::OrderItems, &bad_first), [(1, "not_an_integer", Some("order_item_id"))]);
     let utf16: Vec<u8> = "\u{feff}1,2".encode_utf16().flat_map(u16::to_le_bytes).collect();
     assert_eq!(of(&utf16).0, "file_encoding");
     assert_eq!(of(&utf16[2..]).0, "file_encoding");
@@ -212,12 +215,22 @@ fn what_is_odd_is_counted_and_loads() {
 fn repaired_lines_take_the_place_of_those_of_their_file() {
     let lines = vec![(685, Bytes::from_static(b"685,31,\"a,b\",,1.00,")), (9, Bytes::from_static(b"x"))];
 
-    let read = ShopFile::repaired(Dataset::Products, source("products/2026-07-09.csv"), "r1", lines);
+    let read = ShopFile::repaired(Dataset::Products, source("products/2026-07-09.csv"), 0, "r1", lines);
 
     assert_eq!(read.ledger_name, "products/2026-07-09.csv#r1");
     assert_eq!(rows(&read).iter().map(|(line, _)| *line).collect::<Vec<_>>(), [685]);
     assert_eq!(read.report.rejects[0].line, 9);
     assert_eq!(read.report.verdict, None);
+
+    // A first line that is still bad is no header; the same text twice is two repairs.
+    let repair = |line: u64, text: &'static str| {
+        let lines =
+            vec![(line, Bytes::from_static(text.as_bytes())), (7, Bytes::from_static(b"7,31,b,,1.00,"))];
+        ShopFile::repaired(Dataset::Products, source("products/2026-07-09.csv"), 0, "r2", lines)
+    };
+    let still_bad = repair(3, "abc,1,x,,1.00,");
+    assert_eq!((still_bad.report.verdict.clone(), rows(&still_bad).len()), (None, 1));
+    assert_ne!(repair(3, "3,1,x,,1.00,").sha256, repair(9, "3,1,x,,1.00,").sha256);
 }
 
 proptest! {

@@ -1,6 +1,6 @@
 //! Files of the shop in a DuckDB file.
 
-use duckdb::{Connection, Row, appender_params_from_iter, params};
+use duckdb::{Connection, Row, appender_params_from_iter};
 
 use crate::failpoint::failpoint;
 use crate::retail::read::ShopFile;
@@ -90,8 +90,8 @@ fn merge(connection: &Connection, file: &ShopFile, is_dry: bool) -> Result<ShopO
 }
 
 fn known(connection: &Connection, file: &ShopFile) -> duckdb::Result<Vec<Known>> {
-    let mut statement = connection.prepare(&shop::known(file, "?", "?"))?;
-    let rows = statement.query_map(params![file.ledger_name, file.sha256], |row| {
+    let mut statement = connection.prepare(&shop::known(file))?;
+    let rows = statement.query_map([], |row| {
         Ok(Known {
             generation: row.get(0)?,
             sha256: row.get(1)?,

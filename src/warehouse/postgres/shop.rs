@@ -10,13 +10,17 @@ use tokio::sync::mpsc;
 use tokio_postgres::{Client, Row, Transaction};
 
 use crate::failpoint::failpoint;
+use crate::retail::Dataset;
 use crate::retail::read::ShopFile;
 use crate::warehouse::plan::Cell;
 use crate::warehouse::rows::FileOutcome;
 use crate::warehouse::shop::{self, Decision, Known, POSTGRES, Status};
 use crate::warehouse::{MartState, ShopEntry, ShopOutcome, WarehouseError};
 
-use super::{LOCK, TEXT, copy, failed};
+use super::{LOCK_SHOP, TEXT, copy, failed};
+
+/// Compiling these statements takes longer than it saves; and a large file takes its time.
+const SETTINGS: &str = "set local jit = off; set local statement_timeout = 0";
 
 /// Sent at once.
 const CHUNK: usize = 256 * 1024;
@@ -46,9 +50,10 @@ pub(super) async fn load(
     is_dry: bool,
 ) -> Result<ShopOutcome, WarehouseError> {
     let load = |error: tokio_postgres::Error| failed(&format!("load {}", file.ledger_name), &error);
+    make_partitions(client, &file).await.map_err(load)?;
     let transaction = client.transaction().await.map_err(load)?;
-    transaction.execute("select pg_advisory_xact_lock($1)", &[&LOCK]).await.map_err(load)?;
-    transaction.batch_execute("set local jit = off").await.map_err(load)?;
+    transaction.execute("select pg_advisory_xact_lock($1)", &[&LOCK_SHOP]).await.map_err(load)?;
+    transaction.batch_execute(SETTINGS).await.map_err(load)?;
     failpoint!("shop.after_begin");
     let (status, generation) = match shop::decide(&file, known(&transaction, &file).await.map_err(load)?) {
         Decision::Nothing(outcome) => return Ok(ShopOutcome { outcome, is_new: false }),
@@ -70,9 +75,6 @@ pub(super) async fn load(
         shop::check_staged(&file, staged)?;
         failpoint!("shop.after_stage");
         for statement in shop::merge(file.dataset, &POSTGRES) {
-            if statement.starts_with("insert into base.fct_order_line") {
-                make_partitions(&transaction).await.map_err(load)?;
-            }
             execute(&transaction, &statement).await.map_err(load)?;
             failpoint!("shop.in_merge");
         }
@@ -109,35 +111,48 @@ async fn execute(transaction: &Transaction<'_>, statement: &str) -> Result<(), t
     }
 }
 
-/// A partition for each month that the lines at hand belong to.
-async fn make_partitions(transaction: &Transaction<'_>) -> Result<(), tokio_postgres::Error> {
-    let months = transaction
-        .query(
-            "select distinct to_char(order_date, 'YYYY_MM'), to_char(date_trunc('month', order_date), 'YYYY-MM-DD'), \
-             to_char(date_trunc('month', order_date) + interval '1 month', 'YYYY-MM-DD') from line_fact",
+/// A partition for each month that lines may belong to once this file is loaded. In a transaction of its own: it locks
+/// out readers, and must not do so for as long as a load takes.
+async fn make_partitions(client: &mut Client, file: &ShopFile) -> Result<(), tokio_postgres::Error> {
+    if !matches!(file.dataset, Dataset::Orders | Dataset::OrderItems) {
+        return Ok(());
+    }
+    let row = client
+        .query_one(
+            "select to_char(min(order_date), 'YYYY-MM-DD'), to_char(max(order_date), 'YYYY-MM-DD') from base.fct_order",
             &[],
         )
         .await?;
-    for month in months {
+    let day = |index: usize| row.get::<_, Option<String>>(index).and_then(|text| text.parse::<Date>().ok());
+    let known = day(0).into_iter().chain(day(1)).chain(shop::order_days(file));
+    let (Some(first), Some(last)) =
+        known.fold((None, None), |(first, last): (Option<Date>, Option<Date>), day| {
+            (Some(first.map_or(day, |first| first.min(day))), Some(last.map_or(day, |last| last.max(day))))
+        })
+    else {
+        return Ok(());
+    };
+    let missing = client
+        .query(
+            "select to_char(m, 'YYYY_MM'), to_char(m, 'YYYY-MM-DD'), to_char(m + interval '1 month', 'YYYY-MM-DD')
+             from generate_series(date_trunc('month', $1::text::date), $2::text::date, interval '1 month') as m
+             where to_regclass('base.fct_order_line_' || to_char(m, 'YYYY_MM')) is null",
+            &[&first.to_string(), &last.to_string()],
+        )
+        .await?;
+    for month in missing {
         let (name, from, to): (String, String, String) = (month.get(0), month.get(1), month.get(2));
-        let is_there: bool = transaction
-            .query_one("select to_regclass($1) is not null", &[&format!("base.fct_order_line_{name}")])
-            .await?
-            .get(0);
-        if !is_there {
-            let make = format!(
-                "create table base.fct_order_line_{name} partition of base.fct_order_line \
-                 for values from ('{from}') to ('{to}')"
-            );
-            transaction.batch_execute(&make).await?;
-        }
+        let make = format!(
+            "create table if not exists base.fct_order_line_{name} partition of base.fct_order_line \
+             for values from ('{from}') to ('{to}')"
+        );
+        client.batch_execute(&make).await?;
     }
     Ok(())
 }
 
 async fn known(transaction: &Transaction<'_>, file: &ShopFile) -> Result<Vec<Known>, tokio_postgres::Error> {
-    let sql = shop::known(file, "$1", "$2");
-    let rows = transaction.query(&sql, &[&file.ledger_name, &file.sha256]).await?;
+    let rows = transaction.query(&shop::known(file), &[]).await?;
     let known = |row: &Row| Known {
         generation: row.get(0),
         sha256: row.get(1),
@@ -206,9 +221,8 @@ pub(super) async fn refresh_marts(
     is_rebuild: bool,
 ) -> Result<MartState, tokio_postgres::Error> {
     let transaction = client.transaction().await?;
-    transaction.execute("select pg_advisory_xact_lock($1)", &[&LOCK]).await?;
-    // Compiling these statements took longer than it saved.
-    transaction.batch_execute("set local jit = off").await?;
+    transaction.execute("select pg_advisory_xact_lock($1)", &[&LOCK_SHOP]).await?;
+    transaction.batch_execute(SETTINGS).await?;
     let sql = format!(
         "select to_char(as_of, 'YYYY-MM-DD') from ({}) as complete (as_of)",
         shop::AS_OF.trim().trim_end_matches(';')

@@ -40,13 +40,13 @@ create table raw.finding (
 );
 
 -- What landed, as it came: every accepted line of every file, in the columns of the shop's tables. `version_at`,
--- `file`, `modified_at` and `line` order the versions of a key.
+-- `file`, `generation` (which of the bytes that this name had) and `line` order the versions of a key.
 create table raw.retail_departments (
   department_id integer not null,
   department_name {text} not null,
   version_at timestamptz not null,
   file {text} not null,
-  modified_at timestamptz not null,
+  generation integer not null,
   line bigint not null
 );
 
@@ -56,7 +56,7 @@ create table raw.retail_categories (
   category_name {text} not null,
   version_at timestamptz not null,
   file {text} not null,
-  modified_at timestamptz not null,
+  generation integer not null,
   line bigint not null
 );
 
@@ -69,7 +69,7 @@ create table raw.retail_products (
   product_image {text},
   version_at timestamptz not null,
   file {text} not null,
-  modified_at timestamptz not null,
+  generation integer not null,
   line bigint not null
 );
 
@@ -84,7 +84,7 @@ create table raw.retail_customers (
   customer_zipcode {text},
   version_at timestamptz not null,
   file {text} not null,
-  modified_at timestamptz not null,
+  generation integer not null,
   line bigint not null
 );
 
@@ -95,7 +95,7 @@ create table raw.retail_orders (
   order_status {text} not null,
   version_at timestamptz not null,
   file {text} not null,
-  modified_at timestamptz not null,
+  generation integer not null,
   line bigint not null
 );
 
@@ -108,7 +108,7 @@ create table raw.retail_order_items (
   order_item_product_price decimal(12, 2) not null,
   version_at timestamptz not null,
   file {text} not null,
-  modified_at timestamptz not null,
+  generation integer not null,
   line bigint not null
 );
 
@@ -127,7 +127,7 @@ create table raw.waiting_order_line (
   line_amount decimal(14, 2) not null,
   version_at timestamptz not null,
   file {text} not null,
-  modified_at timestamptz not null,
+  generation integer not null,
   line bigint not null,
   --pg primary key (order_item_id),
   waiting_since timestamptz not null
@@ -160,7 +160,7 @@ select
 from (select {series} as d) as days;
 
 -- What an order's status means: the policy of what counts as a sale and as revenue is data, and may be changed here
--- (then run `waybill rebuild marts`).
+-- (then run `waybill rebuild-marts`).
 create table base.dim_order_status (
   order_status_key bigint not null,
   order_status {text} not null,
@@ -259,7 +259,7 @@ create table base.fct_order (
   order_status_key bigint not null,
   version_at timestamptz not null,
   file {text} not null,
-  modified_at timestamptz not null,
+  generation integer not null,
   --pg primary key (order_id),
   line bigint not null
 );
@@ -283,13 +283,12 @@ create table base.fct_order_line (
   line_amount decimal(14, 2) not null,
   version_at timestamptz not null,
   file {text} not null,
-  modified_at timestamptz not null,
+  generation integer not null,
   --pg primary key (order_date, order_item_id),
   line bigint not null
 )
 --pg partition by range (order_date)
 ;
---pg create table base.fct_order_line_other partition of base.fct_order_line default;
 --pg create index on base.fct_order_line (order_item_id);
 --pg create index on base.fct_order_line (order_id);
 --pg create index on base.fct_order_line (product_id, order_date) include (quantity, order_status_key);

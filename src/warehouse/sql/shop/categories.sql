@@ -23,7 +23,7 @@ join category_last as l on l.category_id = s.category_id
 left join base.dim_category as k on k.category_id = s.category_id;
 
 insert into raw.retail_categories
-select c.category_id, c.category_department_id, c.category_name, f.version_at, f.source_file, f.modified_at, c.line
+select c.category_id, c.category_department_id, c.category_name, f.version_at, f.source_file, f.source_generation, c.line
 from stage_categories as c
 cross join stage_shop_file as f;
 
@@ -33,7 +33,7 @@ from (
   select
     r.category_id, r.category_department_id, r.category_name,
     row_number() over (
-      partition by r.category_id order by r.version_at desc, r.file desc, r.modified_at desc, r.line desc
+      partition by r.category_id order by r.version_at desc, r.file desc, r.generation desc, r.line desc
     ) as nth
   from raw.retail_categories as r
   where r.category_id in (select category_id from category_last)

@@ -14,7 +14,7 @@ from (
   select
     *,
     row_number() over (
-      partition by customer_id order by version_at desc, file desc, modified_at desc, line desc
+      partition by customer_id order by version_at desc, file desc, generation desc, line desc
     ) as nth
   from raw.retail_customers
   where customer_id in (select customer_id from customer_last)
@@ -48,7 +48,7 @@ left join customer_known as k on k.customer_id = s.customer_id;
 insert into raw.retail_customers
 select
   c.customer_id, c.customer_fname, c.customer_lname, c.customer_street, c.customer_city, c.customer_state,
-  c.customer_zipcode, f.version_at, f.source_file, f.modified_at, c.line
+  c.customer_zipcode, f.version_at, f.source_file, f.source_generation, c.line
 from stage_customers as c
 cross join stage_shop_file as f;
 
@@ -65,7 +65,7 @@ from (
   from (
     select
       *,
-      row_number() over (partition by customer_id, version_at order by file desc, modified_at desc, line desc) as nth
+      row_number() over (partition by customer_id, version_at order by file desc, generation desc, line desc) as nth
     from raw.retail_customers
     where customer_id in (select customer_id from customer_last)
   ) as numbered
@@ -117,20 +117,30 @@ select customer_id, customer_fname, customer_lname, customer_street from custome
 
 update base.fct_order
 set customer_key = c.customer_key
-from base.dim_customer as c
+from (
+  select d.customer_id, d.customer_key, d.valid_from, d.valid_to, r.changed_from
+  from base.dim_customer as d
+  join customer_rekey as r on r.customer_id = d.customer_id
+  where d.valid_to > r.changed_from
+) as c
 where c.customer_id = base.fct_order.customer_id
-  and c.customer_id in (select customer_id from customer_rekey)
-  and base.fct_order.ordered_at >= (select min(changed_from) from customer_rekey) at time zone 'UTC'
+  and base.fct_order.order_date >= cast((select min(changed_from) from customer_rekey) at time zone 'UTC' as date)
+  and base.fct_order.ordered_at >= c.changed_from at time zone 'UTC'
   and c.valid_from <= base.fct_order.ordered_at at time zone 'UTC'
   and c.valid_to > base.fct_order.ordered_at at time zone 'UTC'
   and base.fct_order.customer_key <> c.customer_key;
 
 update base.fct_order_line
 set customer_key = c.customer_key
-from base.dim_customer as c
+from (
+  select d.customer_id, d.customer_key, d.valid_from, d.valid_to, r.changed_from
+  from base.dim_customer as d
+  join customer_rekey as r on r.customer_id = d.customer_id
+  where d.valid_to > r.changed_from
+) as c
 where c.customer_id = base.fct_order_line.customer_id
-  and c.customer_id in (select customer_id from customer_rekey)
-  and base.fct_order_line.ordered_at >= (select min(changed_from) from customer_rekey) at time zone 'UTC'
+  and base.fct_order_line.order_date >= cast((select min(changed_from) from customer_rekey) at time zone 'UTC' as date)
+  and base.fct_order_line.ordered_at >= c.changed_from at time zone 'UTC'
   and c.valid_from <= base.fct_order_line.ordered_at at time zone 'UTC'
   and c.valid_to > base.fct_order_line.ordered_at at time zone 'UTC'
   and base.fct_order_line.customer_key <> c.customer_key;

@@ -22,7 +22,7 @@ join department_last as l on l.department_id = s.department_id
 left join base.dim_department as k on k.department_id = s.department_id;
 
 insert into raw.retail_departments
-select d.department_id, d.department_name, f.version_at, f.source_file, f.modified_at, d.line
+select d.department_id, d.department_name, f.version_at, f.source_file, f.source_generation, d.line
 from stage_departments as d
 cross join stage_shop_file as f;
 
@@ -32,7 +32,7 @@ from (
   select
     r.department_id, r.department_name,
     row_number() over (
-      partition by r.department_id order by r.version_at desc, r.file desc, r.modified_at desc, r.line desc
+      partition by r.department_id order by r.version_at desc, r.file desc, r.generation desc, r.line desc
     ) as nth
   from raw.retail_departments as r
   where r.department_id in (select department_id from department_last)

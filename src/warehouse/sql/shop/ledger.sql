@@ -1,15 +1,34 @@
--- One row per file, or per bytes of a file that was replaced: what became of its lines.
+-- One row per file, or per bytes of a file that was replaced: what became of its lines. Only bytes that are loaded take
+-- the place of others: a rejected upload leaves in effect what was there.
 
 update raw.loaded_file set status = 'superseded'
-where dataset in (select dataset from stage_shop_file) and status in ('loaded', 'rejected', 'duplicate')
-  and file in (select file from stage_shop_file)
+where status = 'loaded' and dataset in (select dataset from stage_shop_file)
+  and file in (select file from stage_shop_file where status = 'loaded')
   and generation < (select generation from stage_shop_file);
 
 -- What was wrong with the bytes that were replaced is nobody's work any more.
 update raw.rejected_row set status = 'superseded', resolved_at = now()
 where status = 'open' and dataset in (select dataset from stage_shop_file)
-  and file in (select file from stage_shop_file)
+  and file in (select file from stage_shop_file where status = 'loaded')
   and generation < (select generation from stage_shop_file);
+
+-- A duplicate changes nothing as long as nothing else comes between it and its twin. Now something has: it is forgotten,
+-- found again by the next look at the files, and loaded.
+delete from raw.loaded_file
+where status = 'duplicate' and dataset in (select dataset from stage_shop_file where status = 'loaded')
+  and (file, generation) in (
+    select d.file, d.generation
+    from raw.loaded_file as d
+    join raw.loaded_file as t on t.dataset = d.dataset and t.sha256 = d.sha256 and t.status in ('loaded', 'superseded')
+    cross join stage_shop_file as s
+    where d.status = 'duplicate' and d.dataset = s.dataset
+      and (
+        ((d.version_at, d.file) < (s.version_at, s.file) and (s.version_at, s.file) < (t.version_at, t.file))
+        or ((t.version_at, t.file) < (s.version_at, s.file) and (s.version_at, s.file) < (d.version_at, d.file))
+        -- Or its twin is replaced.
+        or t.file = s.file
+      )
+  );
 
 insert into raw.loaded_file (
   file, generation, dataset, status, lines, inserted, updated, unchanged, duplicate, conflict, waiting, rejected,

@@ -3,7 +3,7 @@
 create temp table line_fact as
 select
   l.order_item_id, l.order_id, o.order_date, o.ordered_at, l.product_id, p.product_key, o.customer_id, o.customer_key,
-  o.order_status_key, l.quantity, l.unit_price, l.line_amount, l.version_at, l.file, l.modified_at, l.line
+  o.order_status_key, l.quantity, l.unit_price, l.line_amount, l.version_at, l.file, l.generation, l.line
 from line_put as l
 join base.fct_order as o on o.order_id = l.order_id
 join base.dim_product as p
@@ -37,21 +37,21 @@ delete from raw.waiting_order_line where order_item_id in (select order_item_id 
 
 insert into base.fct_order_line (
   order_item_id, order_id, order_date, ordered_at, product_id, product_key, customer_id, customer_key,
-  order_status_key, quantity, unit_price, line_amount, version_at, file, modified_at, line
+  order_status_key, quantity, unit_price, line_amount, version_at, file, generation, line
 )
 select
   order_item_id, order_id, order_date, ordered_at, product_id, product_key, customer_id, customer_key,
-  order_status_key, quantity, unit_price, line_amount, version_at, file, modified_at, line
+  order_status_key, quantity, unit_price, line_amount, version_at, file, generation, line
 from line_fact
 order by order_date, order_item_id;
 
 insert into raw.waiting_order_line (
-  order_item_id, order_id, product_id, quantity, unit_price, line_amount, version_at, file, modified_at, line,
+  order_item_id, order_id, product_id, quantity, unit_price, line_amount, version_at, file, generation, line,
   waiting_since
 )
 select
   l.order_item_id, l.order_id, l.product_id, l.quantity, l.unit_price, l.line_amount, l.version_at, l.file,
-  l.modified_at, l.line, now()
+  l.generation, l.line, now()
 from line_put as l
 left join line_fact as n on n.order_item_id = l.order_item_id
 where n.order_item_id is null;

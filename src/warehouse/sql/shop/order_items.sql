@@ -8,12 +8,12 @@ from (
 where nth = 1;
 
 create temp table item_known as
-select order_item_id, order_id, product_id, quantity, unit_price, line_amount, version_at, file, modified_at, line,
+select order_item_id, order_id, product_id, quantity, unit_price, line_amount, version_at, file, generation, line,
   false as is_waiting
 from base.fct_order_line
 where order_item_id in (select order_item_id from item_last)
 union all
-select order_item_id, order_id, product_id, quantity, unit_price, line_amount, version_at, file, modified_at, line,
+select order_item_id, order_id, product_id, quantity, unit_price, line_amount, version_at, file, generation, line,
   true as is_waiting
 from raw.waiting_order_line
 where order_item_id in (select order_item_id from item_last);
@@ -31,7 +31,7 @@ select
       and k.line_amount = cast(s.subtotal_cents * 0.01 as decimal(14, 2))
       and k.unit_price = cast(s.price_cents * 0.01 as decimal(12, 2)) then 'unchanged'
     when k.order_item_id is not null
-      and (f.version_at, f.source_file, f.modified_at, s.line) <= (k.version_at, k.file, k.modified_at, k.line)
+      and (f.version_at, f.source_file, f.source_generation, s.line) <= (k.version_at, k.file, k.generation, k.line)
       then 'unchanged'
     when o.order_id is null then 'waiting'
     when k.order_item_id is null then 'inserted'
@@ -47,7 +47,7 @@ insert into raw.retail_order_items
 select
   i.order_item_id, i.order_item_order_id, i.order_item_product_id, i.order_item_quantity,
   cast(i.subtotal_cents * 0.01 as decimal(14, 2)), cast(i.price_cents * 0.01 as decimal(12, 2)),
-  f.version_at, f.source_file, f.modified_at, i.line
+  f.version_at, f.source_file, f.source_generation, i.line
 from stage_order_items as i
 cross join stage_shop_file as f;
 
@@ -73,9 +73,9 @@ select
   i.order_item_quantity as quantity,
   cast(i.price_cents * 0.01 as decimal(12, 2)) as unit_price,
   cast(i.subtotal_cents * 0.01 as decimal(14, 2)) as line_amount,
-  f.version_at, f.source_file as file, f.modified_at, i.line
+  f.version_at, f.source_file as file, f.source_generation as generation, i.line
 from item_last as i
 cross join stage_shop_file as f
 left join item_known as k on k.order_item_id = i.order_item_id
 where k.order_item_id is null
-  or (f.version_at, f.source_file, f.modified_at, i.line) > (k.version_at, k.file, k.modified_at, k.line);
+  or (f.version_at, f.source_file, f.source_generation, i.line) > (k.version_at, k.file, k.generation, k.line);

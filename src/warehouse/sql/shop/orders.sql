@@ -20,7 +20,7 @@ select
     when k.order_id is null then 'inserted'
     when k.ordered_at = s.order_date at time zone 'UTC' and k.customer_id = s.order_customer_id
       and k.order_status_key = {key(s.order_status)} then 'unchanged'
-    when (f.version_at, f.source_file, f.modified_at, s.line) > (k.version_at, k.file, k.modified_at, k.line)
+    when (f.version_at, f.source_file, f.source_generation, s.line) > (k.version_at, k.file, k.generation, k.line)
       then 'updated'
     -- Older than what is known.
     else 'unchanged'
@@ -32,7 +32,7 @@ left join order_known as k on k.order_id = s.order_id;
 
 insert into raw.retail_orders
 select o.order_id, o.order_date at time zone 'UTC', o.order_customer_id, o.order_status,
-  f.version_at, f.source_file, f.modified_at, o.line
+  f.version_at, f.source_file, f.source_generation, o.line
 from stage_orders as o
 cross join stage_shop_file as f;
 
@@ -65,7 +65,7 @@ select
   cast(o.order_date at time zone 'UTC' as date) as order_date,
   o.order_customer_id as customer_id,
   {key(o.order_status)} as order_status_key,
-  f.version_at, f.source_file as file, f.modified_at, o.line,
+  f.version_at, f.source_file as file, f.source_generation as generation, o.line,
   k.order_id is not null
     and k.ordered_at = o.order_date at time zone 'UTC' and k.customer_id = o.order_customer_id
     and k.order_status_key = {key(o.order_status)} as is_same
@@ -73,15 +73,15 @@ from order_last as o
 cross join stage_shop_file as f
 left join order_known as k on k.order_id = o.order_id
 where k.order_id is null
-  or (f.version_at, f.source_file, f.modified_at, o.line) > (k.version_at, k.file, k.modified_at, k.line);
+  or (f.version_at, f.source_file, f.source_generation, o.line) > (k.version_at, k.file, k.generation, k.line);
 
 delete from base.fct_order where order_id in (select order_id from order_put);
 insert into base.fct_order (
-  order_id, ordered_at, order_date, customer_id, customer_key, order_status_key, version_at, file, modified_at, line
+  order_id, ordered_at, order_date, customer_id, customer_key, order_status_key, version_at, file, generation, line
 )
 select
   o.order_id, o.ordered_at, o.order_date, o.customer_id, c.customer_key, o.order_status_key,
-  o.version_at, o.file, o.modified_at, o.line
+  o.version_at, o.file, o.generation, o.line
 from order_put as o
 join base.dim_customer as c
   on c.customer_id = o.customer_id
@@ -89,10 +89,10 @@ join base.dim_customer as c
 
 -- Lines of orders that changed, and lines that waited.
 create temp table line_put as
-select order_item_id, order_id, product_id, quantity, unit_price, line_amount, version_at, file, modified_at, line
+select order_item_id, order_id, product_id, quantity, unit_price, line_amount, version_at, file, generation, line
 from base.fct_order_line
 where order_id in (select order_id from order_put where not is_same)
 union all
-select order_item_id, order_id, product_id, quantity, unit_price, line_amount, version_at, file, modified_at, line
+select order_item_id, order_id, product_id, quantity, unit_price, line_amount, version_at, file, generation, line
 from raw.waiting_order_line
 where order_id in (select order_id from order_put);

@@ -33,7 +33,7 @@ insert into raw.retail_products
 select
   p.product_id, p.product_category_id, p.product_name, p.product_description,
   cast(p.price_cents * 0.01 as decimal(12, 2)), p.product_image,
-  f.version_at, f.source_file, f.modified_at, p.line
+  f.version_at, f.source_file, f.source_generation, p.line
 from stage_products as p
 cross join stage_shop_file as f;
 
@@ -52,7 +52,7 @@ from (
   from (
     select
       *,
-      row_number() over (partition by product_id, version_at order by file desc, modified_at desc, line desc) as nth
+      row_number() over (partition by product_id, version_at order by file desc, generation desc, line desc) as nth
     from raw.retail_products
     where product_id in (select product_id from product_last)
   ) as numbered
@@ -125,10 +125,17 @@ where c.product_price <> c.price_before;
 
 update base.fct_order_line
 set product_key = p.product_key
-from base.dim_product as p
+from (
+  select d.product_id, d.product_key, d.valid_from, d.valid_to, r.changed_from
+  from base.dim_product as d
+  join product_rekey as r on r.product_id = d.product_id
+  where d.valid_to > r.changed_from
+) as p
 where p.product_id = base.fct_order_line.product_id
-  and p.product_id in (select product_id from product_rekey)
-  and base.fct_order_line.ordered_at >= (select min(changed_from) from product_rekey) at time zone 'UTC'
+  -- The first bound is for partitions, the second for each product.
+  and base.fct_order_line.order_date
+    >= cast((select min(changed_from) from product_rekey) at time zone 'UTC' as date)
+  and base.fct_order_line.ordered_at >= p.changed_from at time zone 'UTC'
   and p.valid_from <= base.fct_order_line.ordered_at at time zone 'UTC'
   and p.valid_to > base.fct_order_line.ordered_at at time zone 'UTC'
   and base.fct_order_line.product_key <> p.product_key;
