@@ -29,6 +29,9 @@ use waybill::lake::layout::{self, Compression};
 use waybill::lake::manifest::{KeysHash, Manifest, ManifestError};
 use waybill::lake::object::{Packer, UnpackError, unpack};
 use waybill::load::read;
+use waybill::retail::Dataset;
+use waybill::retail::read::{ShopFile, Source as ShopSource, Value as ShopValue};
+use waybill::retail::reason::LineReason;
 use waybill::settings::{Given, Need, Purpose, Settings};
 
 const SECRETS: [&str; 2] = ["whsec-example-0123456789abcdef", "an-older-secret-0123456789"];
@@ -387,4 +390,53 @@ fn wrapped(body: &[u8]) -> Vec<u8> {
     let event_id = envelope.as_ref().and_then(|envelope| envelope.event_id.clone());
     let is_test = envelope.as_ref().is_some_and(webhook::Webhook::is_test);
     encode(&Event::received(Bytes::copy_from_slice(body), event_id, is_test, arrival()))
+}
+
+/// A line with the file's key, then the file. Each line of data is a row or a reject with its bytes; what is a row says
+/// what was written; the sum of money is that of the rows.
+pub fn shop_file(data: &[u8]) {
+    let (key, text) = match data.iter().position(|byte| *byte == b'\n') {
+        Some(end) => (String::from_utf8_lossy(&data[..end]).into_owned(), &data[end + 1..]),
+        None => (String::new(), data),
+    };
+    let dataset = match waybill::retail::name::read(&key) {
+        waybill::retail::name::Named::File(dataset) => dataset,
+        _ => Dataset::OrderItems,
+    };
+    let source = ShopSource { key, bytes: text.len() as u64, modified_at: Timestamp::UNIX_EPOCH };
+    let file = ShopFile::read(dataset, source, Bytes::copy_from_slice(text));
+    let (mut rows, mut cents, mut last) = (0, 0_i128, 0);
+    let money = dataset.contract().money_index();
+    let each = file.for_each_row(|line, values| {
+        assert!(line > last, "lines come in their order");
+        last = line;
+        rows += 1;
+        assert_eq!(values.len(), dataset.contract().columns.len());
+        if let Some(ShopValue::Cents(amount)) = money.and_then(|index| values.get(index)) {
+            cents += i128::from(*amount);
+        }
+        Ok::<(), std::convert::Infallible>(())
+    });
+    match each {
+        Ok(()) => {}
+        Err(never) => match never {},
+    }
+    let report = &file.report;
+    assert!(report.rejects.iter().all(|reject| reject.line > 0 && !reject.detail.is_empty()));
+    let known: Vec<&str> = LineReason::ALL.iter().map(|reason| reason.as_str()).collect();
+    assert!(report.rejects.iter().all(|reject| known.contains(&reject.reason)));
+    if report.verdict.is_some() {
+        assert_eq!(rows, 0, "nothing of a rejected file is loaded");
+        return;
+    }
+    assert_eq!(rows + report.rejects.len() as u64, report.lines);
+    assert_eq!(cents, i128::from(report.money_cents));
+    // Its rejects, replayed as they are, are rejected again.
+    let again: Vec<(u64, Bytes)> =
+        report.rejects.iter().map(|reject| (reject.line, reject.raw.clone())).collect();
+    let repaired = ShopFile::repaired(dataset, file.source.clone(), 0, "again", again);
+    // Where a column is not kept its fault is gone, too.
+    if dataset.contract().columns.iter().all(|column| column.is_kept) {
+        assert_eq!(repaired.report.rejects.len(), report.rejects.len());
+    }
 }

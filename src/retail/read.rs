@@ -216,15 +216,16 @@ impl ShopFile {
 
     fn lines(&self, skip_header: bool) -> impl Iterator<Item = Line<'_>> {
         let numbers = self.repair.as_ref().map(|repair| repair.numbers.as_slice());
-        Lines { text: &self.text, at: bom_length(&self.text), index: 0 }.skip(usize::from(skip_header)).map(
-            move |line| match numbers {
-                Some(numbers) => {
-                    let index = usize::try_from(line.number).unwrap_or(usize::MAX) - 1;
-                    Line { number: numbers.get(index).copied().unwrap_or(line.number), ..line }
-                }
-                None => line,
-            },
-        )
+        // A mark in the middle of a file is a fault of its line, also when that line is looked at again.
+        let at = if self.is_repair() { 0 } else { bom_length(&self.text) };
+        Lines { text: &self.text, at, index: 0 }.skip(usize::from(skip_header)).map(move |line| match numbers
+        {
+            Some(numbers) => {
+                let index = usize::try_from(line.number).unwrap_or(usize::MAX) - 1;
+                Line { number: numbers.get(index).copied().unwrap_or(line.number), ..line }
+            }
+            None => line,
+        })
     }
 
     fn look(&mut self, text: Bytes) {
@@ -237,7 +238,7 @@ impl ShopFile {
         let contract = self.dataset.contract();
         let mut report = Report::default();
         let mut profile = Profile::new(contract, self.text.len() <= DEEP_BYTES_MAX);
-        if bom_length(&self.text) > 0 {
+        if !is_repair && bom_length(&self.text) > 0 {
             profile.note(Rule::ByteOrderMark, None, 1, "");
         }
         if !self.text.is_empty() && self.text.last() != Some(&b'\n') {

@@ -61,7 +61,17 @@ macro_rules! targets {
     };
 }
 
-targets!(signature_header, envelope, line, object_key, manifest, dead_letter, lake_object, settings);
+targets!(
+    signature_header,
+    envelope,
+    line,
+    object_key,
+    manifest,
+    dead_letter,
+    lake_object,
+    settings,
+    shop_file
+);
 
 fn fuzz_folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz")
