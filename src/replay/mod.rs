@@ -220,3 +220,17 @@ fn pace(rate: f64) -> tokio::time::Interval {
     pace.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Burst);
     pace
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn letters_keep_the_rate_that_is_asked_for() {
+        assert_eq!(pace(20.0).period(), Duration::from_millis(50));
+        assert_eq!(pace(0.5).period(), Duration::from_secs(2));
+        // Neither for ever nor without a pause.
+        assert_eq!(pace(0.0).period(), Duration::from_secs(1_000));
+        assert!(pace(f64::INFINITY).period() > Duration::ZERO);
+    }
+}
