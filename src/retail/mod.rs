@@ -10,5 +10,6 @@ pub mod name;
 pub mod profile;
 pub mod read;
 pub mod reason;
+pub mod value;
 
 pub use contract::{Contract, Dataset};

@@ -10,8 +10,8 @@ use jiff::tz::TimeZone;
 use super::contract::{Contract, Dataset};
 use super::csv::Field;
 use super::name::Version;
-use super::read::Value;
 use super::reason::Rule;
+use super::value::Value;
 
 /// Keys that a finding names.
 const EXAMPLES_MAX: usize = 5;

@@ -1,5 +1,7 @@
 use proptest::prelude::*;
 
+use crate::retail::value::money;
+
 use super::*;
 
 fn source(key: &str) -> Source {
