@@ -179,11 +179,7 @@ fn confirmed(act: &Act, letters: &[DeadLetter], verb: &str) -> anyhow::Result<bo
             letters.len()
         );
     }
-    eprint!("{verb} {} dead letters{by_reason}? [y/N] ", letters.len());
-    std::io::stderr().flush()?;
-    let mut answer = String::new();
-    std::io::stdin().read_line(&mut answer)?;
-    let is_yes = matches!(answer.trim(), "y" | "Y" | "yes");
+    let is_yes = status::agreed(&format!("{verb} {} dead letters{by_reason}?", letters.len()))?;
     if !is_yes {
         println!("nothing was done");
     }

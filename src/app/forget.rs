@@ -1,6 +1,6 @@
 //! `waybill forget`.
 
-use std::io::{IsTerminal, Read, Write};
+use std::io::{IsTerminal, Read};
 
 use anyhow::{Context, bail};
 
@@ -101,9 +101,5 @@ fn confirmed(found: &Report) -> anyhow::Result<bool> {
     if !std::io::stdin().is_terminal() {
         bail!("about to erase {what}: say --yes, or look first with --dry-run");
     }
-    eprint!("erase {what}, for good? [y/N] ");
-    std::io::stderr().flush()?;
-    let mut answer = String::new();
-    std::io::stdin().read_line(&mut answer)?;
-    Ok(matches!(answer.trim(), "y" | "Y" | "yes"))
+    Ok(status::agreed(&format!("erase {what}, for good?"))?)
 }

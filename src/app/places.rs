@@ -184,21 +184,19 @@ async fn open_lake(settings: &Settings) -> anyhow::Result<Arc<dyn Lake>> {
                 DiskLake::open(dir).with_context(|| format!("cannot open the lake in {}", dir.display()))?;
             Ok(Arc::new(lake))
         }
-        LakeAddress::S3 { bucket, prefix } => {
-            let sdk = aws::sdk_config().await;
-            Ok(Arc::new(S3Lake::open(&sdk, bucket, prefix, S3Options::default())))
-        }
+        LakeAddress::S3 { bucket, prefix } => Ok(Arc::new(s3_lake(bucket, prefix).await)),
     }
+}
+
+async fn s3_lake(bucket: &str, prefix: &str) -> S3Lake {
+    S3Lake::open(&aws::sdk_config().await, bucket, prefix, S3Options::default())
 }
 
 /// Where the shop's files are, if anywhere. Nothing is made there.
 pub(super) async fn retail(settings: &Settings) -> Option<Arc<dyn Lake>> {
     match settings.retail.as_ref()? {
         LakeAddress::File(dir) => Some(Arc::new(DiskLake::look_into(dir))),
-        LakeAddress::S3 { bucket, prefix } => {
-            let sdk = aws::sdk_config().await;
-            Some(Arc::new(S3Lake::open(&sdk, bucket, prefix, S3Options::default())))
-        }
+        LakeAddress::S3 { bucket, prefix } => Some(Arc::new(s3_lake(bucket, prefix).await)),
     }
 }
 

@@ -13,9 +13,9 @@ use crate::cli::{ListFormat, QueryFormat, Rejects, RejectsReplay};
 use crate::retail::Dataset;
 use crate::retail::read::{ShopFile, Source};
 use crate::settings::Need;
-use crate::warehouse::{Cell, Warehouse};
+use crate::warehouse::{Cell, Warehouse, literal};
 
-use super::{Exit, Sources, Usage, places, query, shop};
+use super::{Exit, Sources, Usage, places, query, shop, status};
 
 pub(super) async fn run(sources: &Sources, action: Rejects) -> anyhow::Result<Exit> {
     let settings = sources.gather(&[Need::Warehouse])?;
@@ -54,10 +54,6 @@ fn from_and_where(conditions: &[String], all: bool) -> anyhow::Result<String> {
         sql.push_str(&format!(" and {column} = {}", literal(value)));
     }
     Ok(sql)
-}
-
-fn literal(text: &str) -> String {
-    format!("'{}'", text.replace('\'', "''"))
 }
 
 async fn list(
@@ -155,10 +151,7 @@ async fn replay(warehouse: &dyn Warehouse, arguments: &RejectsReplay) -> anyhow:
         if !std::io::stdin().is_terminal() {
             return Err(Usage("replaying needs --yes when nobody can be asked".to_owned()).into());
         }
-        eprint!("Replay {} lines? [y/N] ", found.len());
-        let mut answer = String::new();
-        std::io::stdin().read_line(&mut answer)?;
-        if !answer.trim().eq_ignore_ascii_case("y") {
+        if !status::agreed(&format!("replay {} lines?", found.len()))? {
             return Ok(Exit::Done);
         }
     }

@@ -124,6 +124,15 @@ impl StatusLine {
     }
 }
 
+/// Asks the person at the terminal; anything but a yes is a no.
+pub(super) fn agreed(question: &str) -> std::io::Result<bool> {
+    eprint!("{question} [y/N] ");
+    std::io::stderr().flush()?;
+    let mut answer = String::new();
+    std::io::stdin().read_line(&mut answer)?;
+    Ok(matches!(answer.trim(), "y" | "Y" | "yes"))
+}
+
 /// A progress bar for a command with an end; hidden when stderr is no terminal.
 pub(super) fn progress_bar(unit: &str) -> ProgressBar {
     bar(&format!("{{bar:30}} {{pos}}/{{len}} {unit} ({{per_sec}}, {{eta}} left)"))

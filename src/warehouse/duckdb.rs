@@ -276,20 +276,7 @@ fn load(session: &Session, set: &LoadSet) -> Result<Vec<FileOutcome>, WarehouseE
         }
         let outcomes = {
             let mut statement = connection.prepare(plan::OUTCOMES)?;
-            let rows = statement.query_map([], |row| {
-                Ok(FileOutcome {
-                    file: row.get(0)?,
-                    status: row.get(1)?,
-                    lines: row.get(2)?,
-                    inserted: row.get(3)?,
-                    updated: row.get(4)?,
-                    unchanged: row.get(5)?,
-                    duplicate: row.get(6)?,
-                    conflict: row.get(7)?,
-                    waiting: row.get(8)?,
-                    rejected: row.get(9)?,
-                })
-            })?;
+            let rows = statement.query_map([], |row| outcome(row, 0))?;
             rows.collect::<duckdb::Result<Vec<_>>>()?
         };
         failpoint!("warehouse.duckdb.before_commit");
@@ -299,6 +286,22 @@ fn load(session: &Session, set: &LoadSet) -> Result<Vec<FileOutcome>, WarehouseE
     };
     // The session ends with the load, and its temporary tables with it.
     in_transaction(connection, merge).map_err(|error| failed("load", &error))
+}
+
+/// The ten columns of an outcome, from `first` on.
+fn outcome(row: &duckdb::Row<'_>, first: usize) -> duckdb::Result<FileOutcome> {
+    Ok(FileOutcome {
+        file: row.get(first)?,
+        status: row.get(first + 1)?,
+        lines: row.get(first + 2)?,
+        inserted: row.get(first + 3)?,
+        updated: row.get(first + 4)?,
+        unchanged: row.get(first + 5)?,
+        duplicate: row.get(first + 6)?,
+        conflict: row.get(first + 7)?,
+        waiting: row.get(first + 8)?,
+        rejected: row.get(first + 9)?,
+    })
 }
 
 fn append(connection: &Connection, set: &LoadSet) -> duckdb::Result<()> {

@@ -120,6 +120,11 @@ pub struct MartState {
     pub is_changed: bool,
 }
 
+/// A text as both engines write it in a statement.
+pub fn literal(text: &str) -> String {
+    format!("'{}'", text.replace('\'', "''"))
+}
+
 /// Tables that people query, filled exactly once.
 #[async_trait]
 pub trait Warehouse: Send + Sync + 'static {

@@ -277,21 +277,22 @@ async fn load(client: &mut Client, set: &LoadSet) -> Result<Vec<FileOutcome>, to
     failpoint!("warehouse.postgres.before_commit");
     transaction.commit().await?;
     failpoint!("warehouse.postgres.after_commit");
-    Ok(rows.iter().map(outcome).collect())
+    Ok(rows.iter().map(|row| outcome(row, 0)).collect())
 }
 
-fn outcome(row: &Row) -> FileOutcome {
+/// The ten columns of an outcome, from `first` on.
+fn outcome(row: &Row, first: usize) -> FileOutcome {
     FileOutcome {
-        file: row.get(0),
-        status: row.get(1),
-        lines: row.get(2),
-        inserted: row.get(3),
-        updated: row.get(4),
-        unchanged: row.get(5),
-        duplicate: row.get(6),
-        conflict: row.get(7),
-        waiting: row.get(8),
-        rejected: row.get(9),
+        file: row.get(first),
+        status: row.get(first + 1),
+        lines: row.get(first + 2),
+        inserted: row.get(first + 3),
+        updated: row.get(first + 4),
+        unchanged: row.get(first + 5),
+        duplicate: row.get(first + 6),
+        conflict: row.get(first + 7),
+        waiting: row.get(first + 8),
+        rejected: row.get(first + 9),
     }
 }
 

@@ -4,8 +4,8 @@
 mod dialect;
 mod stage;
 
-use super::WarehouseError;
 use super::rows::FileOutcome;
+use super::{WarehouseError, literal};
 use crate::retail::Dataset;
 use crate::retail::read::ShopFile;
 
@@ -65,7 +65,6 @@ pub(super) fn resolve(dataset: Dataset) -> String {
 /// What the ledger has under the file's name or of its bytes.
 /// `is_same_version`: nothing was loaded whose version is between that of the row and that of the file.
 pub(super) fn known(file: &ShopFile) -> String {
-    let literal = |text: &str| format!("'{}'", text.replace('\'', "''"));
     let (name, sha256) = (literal(&file.ledger_name), literal(&file.sha256));
     let version = format!("timestamptz '{}'", crate::event::format_instant(file.version.at));
     let dataset = file.dataset.as_str();

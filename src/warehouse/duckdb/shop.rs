@@ -1,16 +1,15 @@
 //! Files of the shop in a DuckDB file.
 
-use duckdb::{Connection, Row, appender_params_from_iter};
+use duckdb::{Connection, appender_params_from_iter};
 
 use crate::failpoint::failpoint;
 use crate::retail::read::ShopFile;
 use crate::warehouse::plan::{Cell, Stage};
-use crate::warehouse::rows::FileOutcome;
 use crate::warehouse::shop::{self, DUCKDB, Decision, Known, Status};
 use crate::warehouse::{MartState, ShopEntry, ShopOutcome, WarehouseError};
 
 use super::open::Session;
-use super::{Bound, failed, instant};
+use super::{Bound, failed, instant, outcome};
 
 pub(super) fn ledger(session: &Session) -> Result<Vec<ShopEntry>, WarehouseError> {
     let read = || -> duckdb::Result<Vec<ShopEntry>> {
@@ -100,22 +99,6 @@ fn known(connection: &Connection, file: &ShopFile) -> duckdb::Result<Vec<Known>>
         })
     })?;
     rows.collect()
-}
-
-/// The ten columns of an outcome, from `first` on.
-fn outcome(row: &Row<'_>, first: usize) -> duckdb::Result<FileOutcome> {
-    Ok(FileOutcome {
-        file: row.get(first)?,
-        status: row.get(first + 1)?,
-        lines: row.get(first + 2)?,
-        inserted: row.get(first + 3)?,
-        updated: row.get(first + 4)?,
-        unchanged: row.get(first + 5)?,
-        duplicate: row.get(first + 6)?,
-        conflict: row.get(first + 7)?,
-        waiting: row.get(first + 8)?,
-        rejected: row.get(first + 9)?,
-    })
 }
 
 fn stage_rows(connection: &Connection, file: &ShopFile) -> duckdb::Result<u64> {

@@ -13,11 +13,10 @@ use crate::failpoint::failpoint;
 use crate::retail::Dataset;
 use crate::retail::read::ShopFile;
 use crate::warehouse::plan::Cell;
-use crate::warehouse::rows::FileOutcome;
 use crate::warehouse::shop::{self, Decision, Known, POSTGRES, Status};
 use crate::warehouse::{MartState, ShopEntry, ShopOutcome, WarehouseError};
 
-use super::{LOCK_SHOP, TEXT, copy, failed};
+use super::{LOCK_SHOP, TEXT, copy, failed, outcome};
 
 /// Compiling these statements takes longer than it saves; and a large file takes its time.
 const SETTINGS: &str = "set local jit = off; set local statement_timeout = 0";
@@ -160,21 +159,6 @@ async fn known(transaction: &Transaction<'_>, file: &ShopFile) -> Result<Vec<Kno
         outcome: outcome(row, 3),
     };
     Ok(rows.iter().map(known).collect())
-}
-
-fn outcome(row: &Row, first: usize) -> FileOutcome {
-    FileOutcome {
-        file: row.get(first),
-        status: row.get(first + 1),
-        lines: row.get(first + 2),
-        inserted: row.get(first + 3),
-        updated: row.get(first + 4),
-        unchanged: row.get(first + 5),
-        duplicate: row.get(first + 6),
-        conflict: row.get(first + 7),
-        waiting: row.get(first + 8),
-        rejected: row.get(first + 9),
-    }
 }
 
 /// The rows are made on a thread of their own, a few chunks ahead of what the server takes.
