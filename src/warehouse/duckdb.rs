@@ -216,8 +216,7 @@ fn migrate(session: &Session) -> Result<i32, WarehouseError> {
             if found < 1 {
                 connection.execute_batch(SCHEMA)?;
             }
-            for statement in shop_plan::SCHEMA.iter().flat_map(|script| shop_plan::DUCKDB.statements(script))
-            {
+            for statement in shop_plan::upgrade(found.max(1), &shop_plan::DUCKDB) {
                 connection.execute_batch(&statement)?;
             }
             connection

@@ -26,7 +26,7 @@ pub use erase::Erasure;
 use rows::{FileOutcome, LoadSet};
 
 /// Version of the schema this binary writes.
-pub const SCHEMA_VERSION: i32 = 2;
+pub const SCHEMA_VERSION: i32 = 3;
 
 /// Why a warehouse call failed.
 #[derive(Debug, thiserror::Error)]

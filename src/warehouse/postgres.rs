@@ -123,9 +123,7 @@ impl Warehouse for PostgresWarehouse {
                 if found < 1 {
                     transaction.batch_execute(SCHEMA).await?;
                 }
-                for statement in
-                    shop_plan::SCHEMA.iter().flat_map(|script| shop_plan::POSTGRES.statements(script))
-                {
+                for statement in shop_plan::upgrade(found.max(1), &shop_plan::POSTGRES) {
                     transaction.batch_execute(&statement).await?;
                 }
                 let note = "insert into raw.schema_version (version, applied_at) values ($1, now())";

@@ -6,7 +6,7 @@ use waybill::warehouse::duckdb::{DuckDbOptions, DuckDbWarehouse};
 use waybill::warehouse::postgres::PostgresWarehouse;
 use waybill::warehouse::{SCHEMA_VERSION, SchemaState, Warehouse};
 
-use super::shop::{load, rows};
+use super::shop::{load, no_orphans, rows};
 use crate::support::process::Postgres;
 
 /// A row of each table that the upgrade changes.
@@ -70,4 +70,39 @@ async fn a_version_1_on_postgres_is_upgraded_with_its_rows() {
 
     let warehouse: Arc<dyn Warehouse> = Arc::new(PostgresWarehouse::open(&url).expect("a warehouse"));
     is_upgraded(&warehouse).await;
+}
+
+/// Version 3 is version 2 with the days of lines in a table of their own.
+const BACK_TO_2: &str = "drop table raw.order_line_day;
+    create index on base.fct_order_line (order_item_id);
+    update raw.schema_version set version = 2 where version = 3;";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_version_2_on_postgres_finds_its_lines_after_the_upgrade() {
+    let postgres = Postgres::shared().await;
+    let url = postgres.create_database("upgrade_from_2").await;
+    let warehouse: Arc<dyn Warehouse> = Arc::new(PostgresWarehouse::open(&url).expect("a warehouse"));
+    warehouse.migrate().await.expect("migrated");
+    let shop = warehouse.as_ref();
+    load(shop, "orders/2026-05-31.csv", "10,2026-05-31 09:00:00,7,COMPLETE\n").await;
+    load(shop, "order_items/2026-05-31.csv", "1,10,100,2,20.00,10.00\n2,10,101,1,5.00,5.00\n").await;
+    let (client, connection) =
+        tokio_postgres::connect(&url, tokio_postgres::NoTls).await.expect("the server takes connections");
+    let connection = tokio::spawn(connection);
+    client.batch_execute(BACK_TO_2).await.expect("version 2");
+    drop(client);
+    connection.await.expect("the task ends").expect("the connection ends in order");
+
+    assert_eq!(warehouse.schema_state().await.expect("state"), SchemaState::Old(2));
+    assert_eq!(warehouse.migrate().await.expect("migrated"), 2);
+
+    no_orphans(shop).await;
+    // A line in another month, and one as it was: neither comes twice.
+    load(shop, "orders/2026-06-02.csv", "10,2026-06-01 09:00:00,7,COMPLETE\n").await;
+    load(shop, "order_items/2026-06-02.csv", "1,10,100,3,30.00,10.00\n2,10,101,1,5.00,5.00\n").await;
+    assert_eq!(
+        rows(shop, "select order_item_id, order_date, quantity from base.fct_order_line order by 1").await,
+        ["1|2026-06-01|3", "2|2026-06-01|1"]
+    );
+    no_orphans(shop).await;
 }

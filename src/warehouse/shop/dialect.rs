@@ -12,7 +12,7 @@ pub(in crate::warehouse) struct Dialect {
     pub(in crate::warehouse) micros: fn(&str) -> String,
     /// Every day that the marts know.
     pub(in crate::warehouse) series: &'static str,
-    /// Whether lines that begin with `--pg` are meant.
+    /// Whether lines that begin with `--pg` are meant, or those with `--no-pg`.
     pub(in crate::warehouse) is_postgres: bool,
 }
 
@@ -39,9 +39,9 @@ impl Dialect {
     pub(in crate::warehouse) fn statements(&self, script: &str) -> Vec<String> {
         let lines: Vec<String> = script
             .lines()
-            .map(|line| match line.trim_start().strip_prefix("--pg ") {
-                Some(meant) if self.is_postgres => meant.to_owned(),
-                _ => line.to_owned(),
+            .map(|line| {
+                let prefix = if self.is_postgres { "--pg " } else { "--no-pg " };
+                line.trim_start().strip_prefix(prefix).unwrap_or(line).to_owned()
             })
             .collect();
         let without_comments: Vec<&str> =

@@ -1,20 +1,15 @@
--- Puts lines in the place of what is known of them: as facts when their order is there, else among those that wait.
+-- Puts lines (`line_put`) in the place of what is known of them (`line_before`, and what waits): as facts when their
+-- order is there (`line_order`), else among those that wait.
 
 create temp table line_fact as
 select
   l.order_item_id, l.order_id, o.order_date, o.ordered_at, l.product_id, p.product_key, o.customer_id, o.customer_key,
   o.order_status_key, l.quantity, l.unit_price, l.line_amount, l.version_at, l.file, l.generation, l.line
 from line_put as l
-join base.fct_order as o on o.order_id = l.order_id
+join line_order as o on o.order_id = l.order_id
 join base.dim_product as p
   on p.product_id = l.product_id
   and p.valid_from <= o.ordered_at at time zone 'UTC' and p.valid_to > o.ordered_at at time zone 'UTC';
-
-create temp table line_before as
-select
-  order_item_id, order_date, product_id, order_id, quantity, unit_price, line_amount, order_status_key
-from base.fct_order_line
-where order_item_id in (select order_item_id from line_put);
 
 -- The days of products whose sales change: as they were, and as they are now.
 insert into mart.changed_product_day (product_id, date)
@@ -32,7 +27,21 @@ where b.order_item_id is null or n.order_date <> b.order_date or n.product_id <>
   or n.order_id <> b.order_id or n.quantity <> b.quantity or n.unit_price <> b.unit_price
   or n.line_amount <> b.line_amount or n.order_status_key <> b.order_status_key;
 
-delete from base.fct_order_line where order_item_id in (select order_item_id from line_before);
+--no-pg delete from base.fct_order_line where order_item_id in (select order_item_id from line_before);
+--pg set local enable_hashjoin = off;
+--pg set local enable_mergejoin = off;
+--pg delete from base.fct_order_line as l
+--pg using line_before as b
+--pg where l.order_date = b.order_date and l.order_item_id = b.order_item_id;
+--pg set local enable_hashjoin = on;
+--pg set local enable_mergejoin = on;
+--pg delete from raw.order_line_day
+--pg where order_item_id in (
+--pg   select b.order_item_id
+--pg   from line_before as b
+--pg   left join line_fact as n on n.order_item_id = b.order_item_id
+--pg   where n.order_item_id is null
+--pg );
 delete from raw.waiting_order_line where order_item_id in (select order_item_id from line_put);
 
 insert into base.fct_order_line (
@@ -44,6 +53,10 @@ select
   order_status_key, quantity, unit_price, line_amount, version_at, file, generation, line
 from line_fact
 order by order_date, order_item_id;
+--pg insert into raw.order_line_day (order_item_id, order_date)
+--pg select order_item_id, order_date from line_fact order by order_item_id
+--pg on conflict (order_item_id) do update set order_date = excluded.order_date
+--pg where order_line_day.order_date <> excluded.order_date;
 
 insert into raw.waiting_order_line (
   order_item_id, order_id, product_id, quantity, unit_price, line_amount, version_at, file, generation, line,

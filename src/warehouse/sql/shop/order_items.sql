@@ -7,16 +7,33 @@ from (
 ) as numbered
 where nth = 1;
 
+-- By key and one by one, whatever the planner thinks of it: the cost is that of the lines in the file, not of the table.
+--pg set local enable_hashjoin = off;
+--pg set local enable_mergejoin = off;
+--pg create temp table item_day as
+--pg select d.order_item_id, d.order_date
+--pg from item_last as i
+--pg join raw.order_line_day as d on d.order_item_id = i.order_item_id;
 create temp table item_known as
-select order_item_id, order_id, product_id, quantity, unit_price, line_amount, version_at, file, generation, line,
-  false as is_waiting
-from base.fct_order_line
-where order_item_id in (select order_item_id from item_last)
+select
+  l.order_item_id, l.order_id, l.order_date, l.product_id, l.quantity, l.unit_price, l.line_amount,
+  l.order_status_key, l.version_at, l.file, l.generation, l.line, false as is_waiting
+from base.fct_order_line as l
+--pg join item_day as d on d.order_date = l.order_date and d.order_item_id = l.order_item_id
+--no-pg where l.order_item_id in (select order_item_id from item_last)
 union all
-select order_item_id, order_id, product_id, quantity, unit_price, line_amount, version_at, file, generation, line,
-  true as is_waiting
-from raw.waiting_order_line
-where order_item_id in (select order_item_id from item_last);
+select
+  w.order_item_id, w.order_id, cast(null as date), w.product_id, w.quantity, w.unit_price, w.line_amount,
+  cast(null as bigint), w.version_at, w.file, w.generation, w.line, true as is_waiting
+from raw.waiting_order_line as w
+join item_last as i on i.order_item_id = w.order_item_id;
+
+create temp table line_order as
+select o.order_id, o.order_date, o.ordered_at, o.customer_id, o.customer_key, o.order_status_key
+from (select distinct order_item_order_id from stage_order_items) as i
+join base.fct_order as o on o.order_id = i.order_item_order_id;
+--pg set local enable_hashjoin = on;
+--pg set local enable_mergejoin = on;
 
 create temp table shop_outcome as
 select
@@ -41,7 +58,7 @@ from stage_order_items as s
 join item_last as l on l.order_item_id = s.order_item_id
 cross join stage_shop_file as f
 left join item_known as k on k.order_item_id = s.order_item_id
-left join base.fct_order as o on o.order_id = s.order_item_order_id;
+left join line_order as o on o.order_id = s.order_item_order_id;
 
 insert into raw.retail_order_items
 select
@@ -79,3 +96,10 @@ cross join stage_shop_file as f
 left join item_known as k on k.order_item_id = i.order_item_id
 where k.order_item_id is null
   or (f.version_at, f.source_file, f.source_generation, i.line) > (k.version_at, k.file, k.generation, k.line);
+
+create temp table line_before as
+select
+  k.order_item_id, k.order_date, k.product_id, k.order_id, k.quantity, k.unit_price, k.line_amount, k.order_status_key
+from item_known as k
+join line_put as p on p.order_item_id = k.order_item_id
+where not k.is_waiting;

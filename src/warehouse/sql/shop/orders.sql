@@ -7,8 +7,15 @@ from (
 ) as numbered
 where nth = 1;
 
+-- By key and one by one, whatever the planner thinks of it: the cost is that of the orders in the file, not of the table.
+--pg set local enable_hashjoin = off;
+--pg set local enable_mergejoin = off;
 create temp table order_known as
-select * from base.fct_order where order_id in (select order_id from order_last);
+select k.*
+from order_last as o
+join base.fct_order as k on k.order_id = o.order_id;
+--pg set local enable_hashjoin = on;
+--pg set local enable_mergejoin = on;
 
 create temp table shop_outcome as
 select
@@ -75,7 +82,17 @@ left join order_known as k on k.order_id = o.order_id
 where k.order_id is null
   or (f.version_at, f.source_file, f.source_generation, o.line) > (k.version_at, k.file, k.generation, k.line);
 
-delete from base.fct_order where order_id in (select order_id from order_put);
+create temp table order_replaced as
+select k.order_id, k.order_date, p.is_same
+from order_known as k
+join order_put as p on p.order_id = k.order_id;
+
+--no-pg delete from base.fct_order where order_id in (select order_id from order_replaced);
+--pg set local enable_hashjoin = off;
+--pg set local enable_mergejoin = off;
+--pg delete from base.fct_order as o using order_replaced as r where o.order_id = r.order_id;
+--pg set local enable_hashjoin = on;
+--pg set local enable_mergejoin = on;
 insert into base.fct_order (
   order_id, ordered_at, order_date, customer_id, customer_key, order_status_key, version_at, file, generation, line
 )
@@ -87,12 +104,34 @@ join base.dim_customer as c
   on c.customer_id = o.customer_id
   and c.valid_from <= o.ordered_at at time zone 'UTC' and c.valid_to > o.ordered_at at time zone 'UTC';
 
--- Lines of orders that changed, and lines that waited.
+-- Lines of orders that changed, and lines that waited. A line stands on the day of its order.
+create temp table order_changed as
+select order_id, order_date from order_replaced where not is_same;
+
+--pg set local enable_hashjoin = off;
+--pg set local enable_mergejoin = off;
+create temp table order_line_known as
+select l.*
+from order_changed as c
+join base.fct_order_line as l on l.order_id = c.order_id and l.order_date = c.order_date;
+
+create temp table line_order as
+select o.order_id, o.order_date, o.ordered_at, o.customer_id, o.customer_key, o.order_status_key
+from order_put as p
+join base.fct_order as o on o.order_id = p.order_id;
+--pg set local enable_hashjoin = on;
+--pg set local enable_mergejoin = on;
+
 create temp table line_put as
 select order_item_id, order_id, product_id, quantity, unit_price, line_amount, version_at, file, generation, line
-from base.fct_order_line
-where order_id in (select order_id from order_put where not is_same)
+from order_line_known
 union all
-select order_item_id, order_id, product_id, quantity, unit_price, line_amount, version_at, file, generation, line
-from raw.waiting_order_line
-where order_id in (select order_id from order_put);
+select
+  w.order_item_id, w.order_id, w.product_id, w.quantity, w.unit_price, w.line_amount, w.version_at, w.file,
+  w.generation, w.line
+from raw.waiting_order_line as w
+join order_put as p on p.order_id = w.order_id;
+
+create temp table line_before as
+select order_item_id, order_date, product_id, order_id, quantity, unit_price, line_amount, order_status_key
+from order_line_known;

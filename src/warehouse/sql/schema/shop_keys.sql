@@ -1,0 +1,11 @@
+-- Version 3 of the schema, on both engines.
+
+--pg -- The day of each line in base.fct_order_line: it names the partition, which a line's number alone does not. Without
+--pg -- it every line of a file would be looked for in the partitions of all months.
+--pg create table raw.order_line_day (
+--pg   order_item_id bigint not null primary key,
+--pg   order_date date not null
+--pg );
+--pg insert into raw.order_line_day (order_item_id, order_date)
+--pg select order_item_id, order_date from base.fct_order_line order by order_item_id;
+--pg drop index base.fct_order_line_order_item_id_idx;
