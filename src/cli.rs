@@ -43,8 +43,12 @@ pub enum Command {
     },
     /// Say what is wrong with a shop file before anybody loads it.
     Profile(Profile),
+    /// Bring the marts up to the last complete day, as each load does by itself.
+    RefreshMarts,
     /// Make the marts anew from the facts, after a change of what counts as a sale.
     RebuildMarts,
+    /// Prove that the tables hold what they promise: nothing twice, lost, or without its parent.
+    Audit(Audit),
     /// Look at dead letters, send them again, or drop them.
     DeadLetters {
         /// What to do with them.
@@ -112,18 +116,35 @@ pub struct Load {
     /// As a mover.
     #[command(flatten)]
     pub mover: Mover,
-    /// Only the shop's files of this dataset; with --once or --dry-run.
+    /// Only the shop's files of this dataset, or only `trackings`; with --once, --dry-run or --list.
     #[arg(long, value_name = "NAME")]
     pub dataset: Option<String>,
     /// Do all of it for the shop's files, print what came of each, and keep nothing.
     #[arg(long, conflicts_with = "once")]
     pub dry_run: bool,
+    /// Only say what there is to load, as one JSON object.
+    #[arg(long, conflicts_with_all = ["once", "dry_run"])]
+    pub list: bool,
+    /// With --once: leave the marts as they are, for `refresh-marts` to bring up to date.
+    #[arg(long, requires = "once")]
+    pub no_marts: bool,
     /// Only the shop's files about this day and later ones.
     #[arg(long, value_name = "YYYY-MM-DD")]
     pub from: Option<jiff::civil::Date>,
     /// Only the shop's files about this day and earlier ones.
     #[arg(long, value_name = "YYYY-MM-DD")]
     pub to: Option<jiff::civil::Date>,
+}
+
+/// `audit`
+#[derive(Debug, Args)]
+pub struct Audit {
+    /// The marts must be at this day or a later one.
+    #[arg(long, value_name = "YYYY-MM-DD")]
+    pub day: Option<jiff::civil::Date>,
+    /// How to print it.
+    #[arg(long, value_enum, default_value = "table")]
+    pub format: ListFormat,
 }
 
 /// `profile`

@@ -14,6 +14,7 @@ compile_error!(
 mod support;
 
 mod contracts {
+    pub mod audit;
     pub mod ceased;
     pub mod damage;
     pub mod erase;

@@ -6,6 +6,8 @@ mod check;
 mod dead_letters;
 mod demo;
 mod forget;
+mod list;
+mod marts;
 mod movers;
 mod places;
 mod query;
@@ -123,7 +125,9 @@ async fn dispatch(cli: Cli, flags: BTreeMap<String, String>) -> anyhow::Result<E
         Command::Load(load) => movers::load(&sources, &load).await,
         Command::Rejects { action } => rejects::run(&sources, action).await,
         Command::Profile(arguments) => shop::profile(&arguments).await,
-        Command::RebuildMarts => rebuild_marts(&sources).await,
+        Command::RefreshMarts => marts::refresh(&sources).await,
+        Command::RebuildMarts => marts::rebuild(&sources).await,
+        Command::Audit(arguments) => marts::audit(&sources, &arguments).await,
         Command::DeadLetters { action } => dead_letters::run(&sources, action).await,
         Command::Forget(arguments) => forget::run(&sources, &arguments).await,
         Command::Simulate(arguments) => simulate::run(&sources, &arguments).await,
@@ -142,15 +146,6 @@ async fn migrate(sources: &Sources) -> anyhow::Result<Exit> {
         println!("schema is at version {version} already");
     } else {
         println!("schema brought from version {found} to {version}");
-    }
-    Ok(Exit::Done)
-}
-
-async fn rebuild_marts(sources: &Sources) -> anyhow::Result<Exit> {
-    let settings = sources.gather(&[Need::Warehouse])?;
-    match places::warehouse(&settings)?.refresh_marts(true).await?.as_of {
-        Some(day) => println!("made the marts anew, up to {day}"),
-        None => println!("there is no complete day yet: load orders and their lines first"),
     }
     Ok(Exit::Done)
 }

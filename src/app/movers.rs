@@ -27,7 +27,10 @@ use crate::warehouse::{ShopOutcome, Warehouse};
 use super::places::{self, Queues};
 use super::running::{DRAIN_MAX, Running, bind_all, bind_ops, watch_queues};
 use super::status::{bytes_bar, progress_bar};
-use super::{Exit, Sources, Usage, secrets, shop, strictly};
+use super::{Exit, Sources, Usage, list, secrets, shop, strictly};
+
+/// As a choice of what to load: the parcels, not the shop's files.
+const TRACKINGS: &str = "trackings";
 
 /// How long requests under way get to finish when receiving is all a process does: the time for a slow body and for
 /// the queue, within the 25 s of a drain.
@@ -93,23 +96,35 @@ pub(super) async fn batch(sources: &Sources, arguments: &cli::Mover) -> anyhow::
 }
 
 pub(super) async fn load(sources: &Sources, arguments: &cli::Load) -> anyhow::Result<Exit> {
-    let choice = ShopChoice {
-        dataset: arguments.dataset.as_deref().map(shop::dataset).transpose()?,
-        from: arguments.from,
-        to: arguments.to,
-    };
-    let is_shop_alone =
-        arguments.dry_run || choice.dataset.is_some() || choice.from.is_some() || choice.to.is_some();
-    if is_shop_alone {
+    let is_trackings = arguments.dataset.as_deref() == Some(TRACKINGS);
+    let named = arguments.dataset.as_deref().filter(|_| !is_trackings);
+    let choice =
+        ShopChoice { dataset: named.map(shop::dataset).transpose()?, from: arguments.from, to: arguments.to };
+    let has_days = choice.from.is_some() || choice.to.is_some();
+    if is_trackings && (has_days || arguments.dry_run) {
+        return Err(Usage(
+            "--from, --to and --dry-run are for the shop's files, not for trackings".to_owned(),
+        )
+        .into());
+    }
+    let is_part = arguments.dataset.is_some() || has_days;
+    if is_part && !arguments.mover.once && !arguments.dry_run && !arguments.list {
+        return Err(Usage("--dataset, --from and --to need --once, --dry-run or --list".to_owned()).into());
+    }
+    if arguments.list {
+        return list::list(sources, &choice, is_trackings).await;
+    }
+    if arguments.dry_run || choice.dataset.is_some() || has_days {
         return load_shop(sources, arguments, &choice).await;
     }
+    let mode = if arguments.no_marts { Mode::LoadOnly } else { Mode::Load };
     let arguments = &arguments.mover;
     let settings = sources.gather(&[Need::Lake, Need::Warehouse])?;
     let lake = places::lake(&settings).await?;
     let warehouse = places::warehouse(&settings)?;
     places::prepare(&settings, warehouse.as_ref()).await?;
     let suppressed = places::suppressed(&settings, lake.as_ref()).await?;
-    let retail = places::retail(&settings).await;
+    let retail = if is_trackings { None } else { places::retail(&settings).await };
     let mut running = Running::new(settings);
     if arguments.once {
         running.settings.ops_listen = None;
@@ -139,7 +154,7 @@ pub(super) async fn load(sources: &Sources, arguments: &cli::Load) -> anyhow::Re
     if let Some(mut shop) = shop {
         let bar = bytes_bar();
         let progress = |done, of| show(&bar, done, of);
-        let outcome = shop.round(&choice, Mode::Load, &stop, &mut summary, progress, |_, _| {}).await;
+        let outcome = shop.round(&choice, mode, &stop, &mut summary, progress, |_, _| {}).await;
         bar.finish_and_clear();
         outcome?;
     }
@@ -155,9 +170,6 @@ pub(super) async fn load(sources: &Sources, arguments: &cli::Load) -> anyhow::Re
 
 /// The shop's files alone: some of them, or all without keeping anything.
 async fn load_shop(sources: &Sources, arguments: &cli::Load, choice: &ShopChoice) -> anyhow::Result<Exit> {
-    if !arguments.mover.once && !arguments.dry_run {
-        return Err(Usage("--dataset, --from and --to need --once or --dry-run".to_owned()).into());
-    }
     let settings = sources.gather(&[Need::Retail, Need::Warehouse])?;
     let warehouse = places::warehouse(&settings)?;
     places::prepare(&settings, warehouse.as_ref()).await?;
@@ -165,7 +177,11 @@ async fn load_shop(sources: &Sources, arguments: &cli::Load, choice: &ShopChoice
     let running = Running::new(settings);
     let stop = running.shutdown.draining_token();
     let mut shop = shop_mover(&running, files, &warehouse, &Arc::new(Loaded::default()));
-    let mode = if arguments.dry_run { Mode::Dry } else { Mode::Load };
+    let mode = match (arguments.dry_run, arguments.no_marts) {
+        (true, _) => Mode::Dry,
+        (false, true) => Mode::LoadOnly,
+        (false, false) => Mode::Load,
+    };
     let bar = bytes_bar();
     let mut summary = Summary::default();
     let progress = |done, of| show(&bar, done, of);

@@ -78,19 +78,26 @@ pub(super) async fn run(sources: &Sources, arguments: &Query) -> anyhow::Result<
         (None, None) => bail!("no statement given"),
     };
     let settings = sources.gather(&[Need::Warehouse])?;
-    let text = match asked(&settings, &sql, arguments.format).await? {
-        Some(text) => text,
-        None => {
-            let answer = places::warehouse(&settings)?.query(&sql).await?;
-            tokio::task::block_in_place(|| render(&answer, arguments.format))?
-        }
-    };
+    let text = answer(&settings, &sql, arguments.format).await?;
     let mut out = std::io::stdout().lock();
     match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
         // `waybill query … | head` is no fault.
         Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(Exit::Done),
         outcome => outcome.map(|()| Exit::Done).context("cannot write the answer"),
     }
+}
+
+/// The answer to a statement as text, from whoever has the warehouse open.
+pub(super) async fn answer(
+    settings: &crate::settings::Settings,
+    sql: &str,
+    format: QueryFormat,
+) -> anyhow::Result<String> {
+    if let Some(text) = asked(settings, sql, format).await? {
+        return Ok(text);
+    }
+    let answer = places::warehouse(settings)?.query(sql).await?;
+    tokio::task::block_in_place(|| render(&answer, format))
 }
 
 /// The day a statement is about.

@@ -106,6 +106,16 @@ impl Load {
         fault.map_or(Ok(work.summary), |error| Err(error.into()))
     }
 
+    /// Counts the objects that the ledger lacks.
+    pub async fn count(&self) -> Result<u64, LoadError> {
+        let (mut listing, mut count) = (Listing::default(), 0);
+        while let Some(found) = listing.next(self.lake.as_ref()).await? {
+            let keys = found.into_iter().map(|object| object.key).collect();
+            count += self.warehouse.unloaded(keys).await?.len() as u64;
+        }
+        Ok(count)
+    }
+
     /// Loads what lands, until `stop`; a transaction under way is finished.
     pub async fn run(self, stop: CancellationToken) {
         metrics::load_begins();

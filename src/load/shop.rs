@@ -47,8 +47,10 @@ impl ShopChoice {
 /// What to do with the files that are found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Mode {
-    /// Load them.
+    /// Load them, and bring the marts up to date.
     Load,
+    /// Load them.
+    LoadOnly,
     /// Do everything, tell what came of it, and keep nothing.
     Dry,
 }
@@ -143,7 +145,7 @@ impl Shop {
             match self.take(dataset, &object, mode).await {
                 Ok(Some((file, outcome))) => {
                     if outcome.is_new {
-                        has_loaded = mode == Mode::Load;
+                        has_loaded = mode != Mode::Dry;
                         summary.add(&outcome.outcome);
                         self.tell(&file, &outcome, mode);
                     }
@@ -178,9 +180,16 @@ impl Shop {
                 }
                 state
             }
-            Mode::Dry => MartState { as_of: None, is_changed: false },
+            Mode::LoadOnly | Mode::Dry => MartState { as_of: None, is_changed: false },
         };
         fault.map_or(Ok(state), Err)
+    }
+
+    /// What there is to load: dataset, the day that the file is about, and its bytes.
+    pub async fn list(&mut self, choice: &ShopChoice) -> Result<Vec<(Dataset, Date, u64)>, LoadError> {
+        let waiting = self.waiting(choice).await?;
+        let about = |object: &Object| name::version(&object.key, object.modified_at).closes_on;
+        Ok(waiting.iter().map(|(dataset, object)| (*dataset, about(object), object.bytes)).collect())
     }
 
     /// What is there and not known to need nothing.
@@ -250,7 +259,7 @@ impl Shop {
             .await
             .map_err(|_| LakeError::Unavailable("reading a shop file was interrupted".into()))?;
         let outcome = self.warehouse.load_shop(Arc::clone(&file), mode == Mode::Dry).await?;
-        if mode == Mode::Load && outcome.outcome.status != "duplicate" {
+        if mode != Mode::Dry && outcome.outcome.status != "duplicate" {
             self.settled.insert(object.key.clone(), (object.bytes, written(object)));
         }
         Ok(Some((file, outcome)))

@@ -30,6 +30,13 @@ fn set(file: &str, lines: &[String]) -> LoadSet {
     read::combine(vec![read::read(file, at("2026-07-09T12:00:00Z"), &Bytes::from(lines.join("\n")))])
 }
 
+/// Loads one event of one parcel.
+pub async fn one_parcel(warehouse: &dyn Warehouse) {
+    let line = line_of(&body(1, "parcel", "Delivered"), "2026-07-09T11:00:01Z");
+    warehouse.load(set("events/one.jsonl", &[line])).await.expect("loaded");
+    assert_eq!(count(warehouse, "base.fct_tracking_checkpoint").await, 1);
+}
+
 fn body(number: u32, tracking: &str, tag: &str) -> String {
     event(&format!("0e0e0e0e-0000-4000-8000-{number:012}"), tracking, tag, "2026-07-09T11:00:00+00:00")
 }

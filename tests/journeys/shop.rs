@@ -6,6 +6,7 @@ use std::path::Path;
 use serde_json::Value;
 use waybill::failpoint::POINTS;
 
+use crate::support::process::Postgres;
 use crate::support::waybill::{Deployment, fresh_id, post};
 
 fn write(dir: &Path, key: &str, text: &str) {
@@ -117,12 +118,65 @@ fn a_file_is_told_what_is_wrong_with_it_before_it_is_loaded() {
     assert_eq!(deployment.run(&["profile", other.to_str().expect("UTF-8")]).status.code(), Some(2));
 }
 
-/// What has been committed is there once, and what has not comes with the next load.
+/// What a scheduler runs, each step by itself.
 #[test]
-fn killed_at_any_moment_a_load_is_whole_or_not_at_all() {
+fn a_load_in_steps_comes_to_what_one_load_comes_to() {
+    let whole = tempfile::tempdir().expect("a temporary folder");
+    let expected = shop(whole.path());
+    once(&expected);
+    let dir = tempfile::tempdir().expect("a temporary folder");
+    let deployment = shop(dir.path());
+    let object = |arguments: &[&str]| -> Value {
+        serde_json::from_str(&deployment.run_ok(arguments)).expect("one JSON object")
+    };
+
+    let listed = object(&["load", "--list"]);
+    assert_eq!(listed["trackings"]["files"], 0, "{listed}");
+    let orders = &listed["datasets"]["orders"];
+    assert_eq!((&orders["files"], &orders["bytes"]), (&1.into(), &33.into()), "{listed}");
+    assert_eq!((&orders["from"], &orders["to"]), (&"2026-07-01".into(), &"2026-07-01".into()));
+    let late = object(&["load", "--list", "--dataset", "orders", "--from", "2026-07-02"]);
+    assert_eq!(late["datasets"]["orders"]["files"], 0);
+    assert_eq!(late["datasets"].as_object().map(serde_json::Map::len), Some(1), "{late}");
+
+    for dataset in ["order_items", "orders", "customers", "products", "categories", "departments"] {
+        let loaded = object(&["load", "--once", "--dataset", dataset, "--no-marts"]);
+        assert_eq!(loaded["files"], 1, "{dataset}: {loaded}");
+    }
+    assert_eq!(object(&["load", "--once", "--dataset", "trackings"])["files"], 0);
+    assert_eq!(deployment.count("select count(*) as n from mart.product_day"), 0);
+    let early = deployment.run(&["audit", "--day", "2026-07-01"]);
+    assert_eq!(early.status.code(), Some(3));
+    let text = String::from_utf8_lossy(&early.stdout).into_owned();
+    assert!(text.contains("published_day") && text.contains("FAILED"), "{text}");
+
+    assert_eq!(object(&["refresh-marts"]), serde_json::json!({"as_of": "2026-07-01", "is_changed": true}));
+    assert_eq!(object(&["refresh-marts"]), serde_json::json!({"as_of": "2026-07-01", "is_changed": false}));
+
+    let listed = object(&["load", "--list"]);
+    assert!(listed["datasets"].as_object().is_some_and(|all| all.values().all(|one| one["files"] == 0)));
+    let audit = deployment.run_ok(&["audit", "--day", "2026-07-01", "--format", "json"]);
+    let audit: Vec<Value> = serde_json::from_str(&audit).expect("JSON");
+    let rejected = audit.iter().find(|check| check["name"] == "rejected_open").expect("the check");
+    assert_eq!((&rejected["severity"], &rejected["failures"]), (&"warning".into(), &1.into()));
+    let sql = "select product_id, units_sold, revenue_amount, date from mart.product_day order by 1, 4";
+    assert_eq!(deployment.query(sql), expected.query(sql));
+
+    for wrong in [
+        &["load", "--dataset", "orders"][..],
+        &["load", "--no-marts"],
+        &["load", "--list", "--once"],
+        &["load", "--once", "--dataset", "trackings", "--from", "2026-07-01"],
+    ] {
+        assert_eq!(deployment.run(wrong).status.code(), Some(2), "{wrong:?}");
+    }
+}
+
+/// What has been committed is there once, and what has not comes with the next load.
+fn killed_at_any_moment(deployment: impl Fn(&Path, &str) -> Deployment) {
     let clean = {
         let dir = tempfile::tempdir().expect("a temporary folder");
-        let deployment = shop(dir.path());
+        let deployment = deployment(dir.path(), "clean");
         once(&deployment);
         state(&deployment)
     };
@@ -131,7 +185,7 @@ fn killed_at_any_moment_a_load_is_whole_or_not_at_all() {
     for point in points {
         for count in [1, 3] {
             let dir = tempfile::tempdir().expect("a temporary folder");
-            let deployment = shop(dir.path());
+            let deployment = deployment(dir.path(), &format!("{}_{count}", point.replace('.', "_")));
             let killed = deployment.clone().with("WAYBILL_TEST_FAILPOINT", &format!("{point}@{count}"));
 
             let output = killed.run(&["load", "--once"]);
@@ -139,7 +193,65 @@ fn killed_at_any_moment_a_load_is_whole_or_not_at_all() {
             assert_eq!(output.status.signal(), Some(9), "{point}@{count}");
             once(&deployment);
             assert_eq!(state(&deployment), clean, "{point}@{count}");
+            deployment.run_ok(&["audit"]);
         }
+    }
+}
+
+#[test]
+fn killed_at_any_moment_a_load_is_whole_or_not_at_all() {
+    killed_at_any_moment(|dir, _| shop(dir));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn killed_at_any_moment_a_load_into_postgres_is_whole_or_not_at_all() {
+    let postgres = Postgres::shared().await;
+    let runtime = tokio::runtime::Handle::current();
+    tokio::task::block_in_place(|| {
+        killed_at_any_moment(|dir, name| {
+            let url = runtime.block_on(postgres.create_database(&format!("killed_{name}")));
+            shop(dir).with("WAYBILL_WAREHOUSE", &url)
+        });
+    });
+}
+
+/// Each file is loaded by one of them; the others find it in the ledger.
+#[tokio::test(flavor = "multi_thread")]
+async fn loaders_of_the_same_files_at_once_load_each_file_once() {
+    let postgres = Postgres::shared().await;
+    for round in 0..3 {
+        let dir = tempfile::tempdir().expect("a temporary folder");
+        let url = postgres.create_database(&format!("loaders_{round}")).await;
+        let deployment = shop(dir.path()).with("WAYBILL_WAREHOUSE", &url);
+        for day in 2..=9 {
+            write(
+                dir.path(),
+                &format!("orders/2026-07-0{day}.csv"),
+                &format!("{day},2026-07-0{day} 10:00:00,1,CLOSED\n"),
+            );
+            write(
+                dir.path(),
+                &format!("order_items/2026-07-0{day}.csv"),
+                &format!("{},{day},1,1,10.00,10.00\n", day + 1),
+            );
+        }
+        let loaders: Vec<_> = (0..4)
+            .map(|_| {
+                let deployment = deployment.clone();
+                tokio::task::spawn_blocking(move || once(&deployment))
+            })
+            .collect();
+        let (mut files, mut lines) = (0, 0);
+        for loader in loaders {
+            let summary = loader.await.expect("a loader ends");
+            files += summary["files"].as_u64().expect("a number");
+            lines += summary["inserted"].as_u64().expect("a number");
+        }
+
+        // Departments, categories and customers one line each, one of two products; nine orders, ten lines of them.
+        assert_eq!((files, lines), (22, 3 + 1 + 9 + 10), "round {round}");
+        assert_eq!(deployment.count("select count(*) as n from base.fct_order_line"), 10);
+        deployment.run_ok(&["audit", "--day", "2026-07-09"]);
     }
 }
 

@@ -110,8 +110,19 @@ async fn execute(transaction: &Transaction<'_>, statement: &str) -> Result<(), t
     }
 }
 
+/// Months from the day $1 to the day $2 that have no partition: its suffix, first day and end. The catalog is read as a
+/// table: names are resolved from a cache that need not know yet what another loader has just committed.
+const MISSING: &str = "
+    select to_char(m, 'YYYY_MM'), to_char(m, 'YYYY-MM-DD'), to_char(m + interval '1 month', 'YYYY-MM-DD')
+    from generate_series(date_trunc('month', $1::text::date), $2::text::date, interval '1 month') as m
+    where not exists (
+      select 1 from pg_catalog.pg_class as c join pg_catalog.pg_namespace as n on n.oid = c.relnamespace
+      where n.nspname = 'base' and c.relname = 'fct_order_line_' || to_char(m, 'YYYY_MM')
+    )";
+
 /// A partition for each month that lines may belong to once this file is loaded. In a transaction of its own: it locks
-/// out readers, and must not do so for as long as a load takes.
+/// out readers, and must not do so for as long as a load takes. Under our lock: else it would wait for the load of
+/// another loader, with all readers behind it, or make what that one makes.
 async fn make_partitions(client: &mut Client, file: &ShopFile) -> Result<(), tokio_postgres::Error> {
     if !matches!(file.dataset, Dataset::Orders | Dataset::OrderItems) {
         return Ok(());
@@ -131,23 +142,21 @@ async fn make_partitions(client: &mut Client, file: &ShopFile) -> Result<(), tok
     else {
         return Ok(());
     };
-    let missing = client
-        .query(
-            "select to_char(m, 'YYYY_MM'), to_char(m, 'YYYY-MM-DD'), to_char(m + interval '1 month', 'YYYY-MM-DD')
-             from generate_series(date_trunc('month', $1::text::date), $2::text::date, interval '1 month') as m
-             where to_regclass('base.fct_order_line_' || to_char(m, 'YYYY_MM')) is null",
-            &[&first.to_string(), &last.to_string()],
-        )
-        .await?;
-    for month in missing {
+    let (first, last) = (first.to_string(), last.to_string());
+    if client.query(MISSING, &[&first, &last]).await?.is_empty() {
+        return Ok(());
+    }
+    let transaction = client.transaction().await?;
+    transaction.execute("select pg_advisory_xact_lock($1)", &[&LOCK_SHOP]).await?;
+    for month in transaction.query(MISSING, &[&first, &last]).await? {
         let (name, from, to): (String, String, String) = (month.get(0), month.get(1), month.get(2));
         let make = format!(
-            "create table if not exists base.fct_order_line_{name} partition of base.fct_order_line \
+            "create table base.fct_order_line_{name} partition of base.fct_order_line \
              for values from ('{from}') to ('{to}')"
         );
-        client.batch_execute(&make).await?;
+        transaction.batch_execute(&make).await?;
     }
-    Ok(())
+    transaction.commit().await
 }
 
 async fn known(transaction: &Transaction<'_>, file: &ShopFile) -> Result<Vec<Known>, tokio_postgres::Error> {
