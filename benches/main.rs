@@ -7,10 +7,15 @@ mod generator;
 mod overload;
 mod process;
 mod report;
+mod shop;
 mod steps;
 
 #[path = "../tests/support/openloop.rs"]
 mod openloop;
+#[path = "../tests/support"]
+mod children {
+    pub mod process;
+}
 #[path = "../tests/support/standin/mod.rs"]
 mod standin;
 
@@ -28,8 +33,15 @@ fn main() {
         steps::bare_read(&arguments[2]);
         return;
     }
-    // `cargo bench` passes --bench; a number sets the seconds of each step.
+    // `cargo bench` passes --bench; a number sets the seconds of each step, or the lines of the warehouse.
     let seconds = arguments.iter().find_map(|argument| argument.parse::<u64>().ok()).unwrap_or(8);
+    if arguments.iter().any(|argument| argument == "warehouse") {
+        // All cores: servers and threads of their own are part of what is measured.
+        let mut report = Report::new(true);
+        runtime.block_on(shop::run(seconds, &mut report));
+        report.print();
+        return;
+    }
     let is_pinned = process::pin_self(1);
     let mut report = Report::new(is_pinned);
     if arguments.iter().any(|argument| argument == "overload") {

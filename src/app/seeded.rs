@@ -221,6 +221,10 @@ impl Warehouse for SeededWarehouse {
         self.0.load(set).await
     }
 
+    async fn hold(&self) -> Result<Box<dyn Send>, WarehouseError> {
+        self.0.hold().await
+    }
+
     async fn shop_ledger(&self) -> Result<Vec<ShopEntry>, WarehouseError> {
         self.0.shop_ledger().await
     }

@@ -4,7 +4,7 @@
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use jiff::civil::Date;
@@ -24,6 +24,9 @@ use super::{LoadError, Loaded, Summary};
 
 /// The longest that one file may take before the watchdog calls the mover stuck.
 const FILE_MAX: Duration = Duration::from_secs(15 * 60);
+
+/// How long the warehouse is kept open from file to file, before others get their turn.
+const HELD_MAX: Duration = Duration::from_secs(10);
 
 /// Which files.
 #[derive(Debug, Clone, Default)]
@@ -137,9 +140,14 @@ impl Shop {
         of += waiting.iter().map(|(_, object)| object.bytes).sum::<u64>();
         progress(done, of);
         let mut has_loaded = false;
+        let mut held: Option<(Box<dyn Send>, Instant)> = None;
         while let Some((dataset, object)) = waiting.pop_front() {
             if stop.is_cancelled() {
                 break;
+            }
+            if held.as_ref().is_none_or(|(_, since)| since.elapsed() > HELD_MAX) {
+                let_go(held.take()).await;
+                held = Some((self.warehouse.hold().await?, Instant::now()));
             }
             done += object.bytes;
             match self.take(dataset, &object, mode).await {
@@ -170,6 +178,7 @@ impl Shop {
                 of += waiting.iter().map(|(_, object)| object.bytes).sum::<u64>();
             }
         }
+        let_go(held).await;
         let state = match mode {
             Mode::Load => {
                 let state = self.warehouse.refresh_marts(false).await?;
@@ -300,6 +309,14 @@ impl Shop {
             metrics::load_rows(name, u64::try_from(count).unwrap_or(0));
         }
         self.loaded.rejected.fetch_add(rejected, Ordering::Relaxed);
+    }
+}
+
+/// Off the threads of the runtime: closing a file writes it.
+async fn let_go(held: Option<(Box<dyn Send>, Instant)>) {
+    if let Some((held, _)) = held {
+        // It cannot fail, and a panic in it is the engine's to tell.
+        let _ = tokio::task::spawn_blocking(move || drop(held)).await;
     }
 }
 

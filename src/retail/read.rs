@@ -57,6 +57,8 @@ pub struct Report {
     pub findings: Vec<Finding>,
     /// Sum of the contract's money column over the good lines, in hundredths.
     pub money_cents: i64,
+    /// Whether a key may be there more than once: keys that ascend from line to line are not.
+    pub has_repeats: bool,
     /// Why nothing of the file can be loaded, with what to do.
     pub verdict: Option<(FileReason, String)>,
 }
@@ -240,12 +242,17 @@ impl ShopFile {
         let mut values = Vec::new();
         let mut money: i128 = 0;
         let money_index = contract.money_index();
+        let mut last_key = i64::MIN;
         for line in self.lines(report.has_header) {
             report.lines += 1;
             match parse(contract, line.text, &mut fields, &mut values) {
                 Ok(()) => {
                     if let Some(Value::Cents(cents)) = money_index.and_then(|index| values.get(index)) {
                         money += i128::from(*cents);
+                    }
+                    if let Some(Value::Int(key)) = values.get(contract.key_index()) {
+                        report.has_repeats |= *key <= last_key;
+                        last_key = *key;
                     }
                     profile.row(line.number, line.has_return, &fields, &values, self.version);
                 }

@@ -136,6 +136,10 @@ impl Warehouse for DuckDbWarehouse {
         self.blocking(move |file| load(&File::session(file)?, &set)).await
     }
 
+    async fn hold(&self) -> Result<Box<dyn Send>, WarehouseError> {
+        self.blocking(|file| Ok(Box::new(File::session(file)?) as Box<dyn Send>)).await
+    }
+
     async fn shop_ledger(&self) -> Result<Vec<ShopEntry>, WarehouseError> {
         self.blocking(|file| shop::ledger(&File::session(file)?)).await
     }

@@ -143,6 +143,12 @@ pub trait Warehouse: Send + Sync + 'static {
     /// Loads everything in `set` in one transaction. One outcome per file that was not in the ledger yet.
     async fn load(&self, set: LoadSet) -> Result<Vec<FileOutcome>, WarehouseError>;
 
+    /// Keeps open, until the answer is dropped, what each call would open and close again: for many calls in a row.
+    /// Others cannot use the place meanwhile where only one process can, so not for long. Dropping it may block.
+    async fn hold(&self) -> Result<Box<dyn Send>, WarehouseError> {
+        Ok(Box::new(()))
+    }
+
     /// What the ledger knows of the shop's files.
     async fn shop_ledger(&self) -> Result<Vec<ShopEntry>, WarehouseError>;
 

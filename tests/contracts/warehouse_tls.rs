@@ -51,7 +51,8 @@ async fn postgres_certificates_are_checked_as_far_as_asked() {
     let ours = Authority::create(dir.path(), "ours");
     let other = Authority::create(dir.path(), "other");
     let tls = ours.server(dir.path(), "localhost");
-    let postgres = Postgres::start_with(PostgresOptions { tls: Some(tls) }).await;
+    let postgres =
+        Postgres::start_with(PostgresOptions { tls: Some(tls), ..PostgresOptions::default() }).await;
     // The certificate is for the name; by number the name does not match.
     let by_name = format!("postgres://waybill@localhost:{}/postgres", postgres.port());
     let by_number = format!("postgres://waybill@127.0.0.1:{}/postgres", postgres.port());

@@ -18,8 +18,10 @@ use crate::warehouse::{MartState, ShopEntry, ShopOutcome, WarehouseError};
 
 use super::{LOCK_SHOP, TEXT, copy, failed, outcome};
 
-/// Compiling these statements takes longer than it saves; and a large file takes its time.
-const SETTINGS: &str = "set local jit = off; set local statement_timeout = 0";
+/// Compiling these statements takes longer than it saves; a large file takes its time; and the planner needs to know of a
+/// stage how large it is, not what is in it.
+const SETTINGS: &str =
+    "set local jit = off; set local statement_timeout = 0; set local default_statistics_target = 10";
 
 /// Sent at once.
 const CHUNK: usize = 256 * 1024;

@@ -8,7 +8,7 @@ use crate::retail::read::{Reject, ShopFile, Value};
 use crate::warehouse::plan::{Cell, Kind, Stage};
 use crate::warehouse::rows::clean;
 
-use Kind::{Bigint, Day, Instant, Integer, Text};
+use Kind::{Bigint, Boolean, Day, Instant, Integer, Text};
 
 /// Characters of a rejected line, and of what is said about it, that are kept as text beside its bytes.
 const TEXT_MAX: usize = 1_000;
@@ -33,6 +33,7 @@ pub(in crate::warehouse) const FILE: Stage = Stage {
         ("version_at", Instant),
         ("closes_on", Day),
         ("money_cents", Bigint),
+        ("has_repeats", Boolean),
     ],
 };
 
@@ -171,6 +172,7 @@ pub(in crate::warehouse) fn file_row(file: &ShopFile, status: Status, generation
         Cell::Instant(file.version.at),
         Cell::Day(file.version.closes_on),
         Cell::Int(if status == Status::Loaded { report.money_cents } else { 0 }),
+        Cell::Bool(report.has_repeats),
     ]
 }
 

@@ -26,6 +26,8 @@ const STARTS_MAX: usize = 5;
 pub struct PostgresOptions {
     /// Offers TLS; connections without it are taken nevertheless.
     pub tls: Option<ServerTls>,
+    /// Settings of the server, `name=value`.
+    pub settings: Vec<String>,
 }
 
 /// What a server shows to its clients.
@@ -54,7 +56,7 @@ impl Postgres {
     /// The same with options.
     pub async fn start_with(options: PostgresOptions) -> Postgres {
         let (cluster, dir) = tokio::task::spawn_blocking(Cluster::create).await.expect("initdb succeeds");
-        let tls = options.tls.map(|tls| cluster.take_over(&tls));
+        let tls = options.tls.as_ref().map(|tls| cluster.take_over(tls));
         for _ in 0..STARTS_MAX {
             let port = free_port();
             let mut command = cluster.command("postgres");
@@ -69,6 +71,9 @@ impl Postgres {
                 command.args(["-c", setting]);
             }
             for setting in tls.iter().flatten() {
+                command.arg("-c").arg(setting);
+            }
+            for setting in &options.settings {
                 command.arg("-c").arg(setting);
             }
             let mut server = Child::spawn("postgres", &mut command);
@@ -104,6 +109,11 @@ impl Postgres {
     /// The database that each server has.
     pub fn url(&self) -> String {
         self.url_of("postgres")
+    }
+
+    /// Its process id; each connection is a child of it.
+    pub fn id(&self) -> u32 {
+        self.server.id()
     }
 
     /// Its port of loopback.

@@ -1,15 +1,23 @@
 -- Puts lines (`line_put`) in the place of what is known of them (`line_before`, and what waits): as facts when their
 -- order is there (`line_order`), else among those that wait.
 
+-- In two steps, or DuckDB, which takes the products for few, compares every order with every product.
 create temp table line_fact as
+with
+line_ordered as materialized (
+  select
+    l.order_item_id, l.order_id, o.order_date, o.ordered_at, l.product_id, o.customer_id, o.customer_key,
+    o.order_status_key, l.quantity, l.unit_price, l.line_amount, l.version_at, l.file, l.generation, l.line
+  from line_put as l
+  join line_order as o on o.order_id = l.order_id
+)
 select
-  l.order_item_id, l.order_id, o.order_date, o.ordered_at, l.product_id, p.product_key, o.customer_id, o.customer_key,
-  o.order_status_key, l.quantity, l.unit_price, l.line_amount, l.version_at, l.file, l.generation, l.line
-from line_put as l
-join line_order as o on o.order_id = l.order_id
+  l.order_item_id, l.order_id, l.order_date, l.ordered_at, l.product_id, p.product_key, l.customer_id, l.customer_key,
+  l.order_status_key, l.quantity, l.unit_price, l.line_amount, l.version_at, l.file, l.generation, l.line
+from line_ordered as l
 join base.dim_product as p
   on p.product_id = l.product_id
-  and p.valid_from <= o.ordered_at at time zone 'UTC' and p.valid_to > o.ordered_at at time zone 'UTC';
+  and p.valid_from <= l.ordered_at at time zone 'UTC' and p.valid_to > l.ordered_at at time zone 'UTC';
 
 -- The days of products whose sales change: as they were, and as they are now.
 insert into mart.changed_product_day (product_id, date)

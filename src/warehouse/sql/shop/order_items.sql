@@ -1,11 +1,22 @@
 -- Lines of orders: of all versions of a line the newest counts. A line whose order is not there waits for it.
 
+-- Where a file's keys ascend, as they mostly do, no line is there twice.
 create temp table item_last as
-select *
+select
+  i.line, i.order_item_id, i.order_item_order_id, i.order_item_product_id, i.order_item_quantity, i.subtotal_cents,
+  i.price_cents
+from stage_order_items as i
+where not (select has_repeats from stage_shop_file)
+union all
+select
+  n.line, n.order_item_id, n.order_item_order_id, n.order_item_product_id, n.order_item_quantity, n.subtotal_cents,
+  n.price_cents
 from (
-  select *, row_number() over (partition by order_item_id order by line desc) as nth from stage_order_items
-) as numbered
-where nth = 1;
+  select *, row_number() over (partition by order_item_id order by line desc) as nth
+  from stage_order_items
+  where (select has_repeats from stage_shop_file)
+) as n
+where n.nth = 1;
 
 -- By key and one by one, whatever the planner thinks of it: the cost is that of the lines in the file, not of the table.
 --pg set local enable_hashjoin = off;
@@ -37,28 +48,34 @@ join base.fct_order as o on o.order_id = i.order_item_order_id;
 
 create temp table shop_outcome as
 select
-  s.line,
+  l.line,
   case
-    when s.line <> l.line and s.order_item_order_id = l.order_item_order_id
-      and s.order_item_product_id = l.order_item_product_id and s.order_item_quantity = l.order_item_quantity
-      and s.subtotal_cents = l.subtotal_cents and s.price_cents = l.price_cents then 'duplicate'
-    when s.line <> l.line then 'conflict'
-    when k.order_item_id is not null and k.order_id = s.order_item_order_id
-      and k.product_id = s.order_item_product_id and k.quantity = s.order_item_quantity
-      and k.line_amount = cast(s.subtotal_cents * 0.01 as decimal(14, 2))
-      and k.unit_price = cast(s.price_cents * 0.01 as decimal(12, 2)) then 'unchanged'
+    when k.order_item_id is not null and k.order_id = l.order_item_order_id
+      and k.product_id = l.order_item_product_id and k.quantity = l.order_item_quantity
+      and k.line_amount = cast(l.subtotal_cents * 0.01 as decimal(14, 2))
+      and k.unit_price = cast(l.price_cents * 0.01 as decimal(12, 2)) then 'unchanged'
     when k.order_item_id is not null
-      and (f.version_at, f.source_file, f.source_generation, s.line) <= (k.version_at, k.file, k.generation, k.line)
+      and (f.version_at, f.source_file, f.source_generation, l.line) <= (k.version_at, k.file, k.generation, k.line)
       then 'unchanged'
     when o.order_id is null then 'waiting'
     when k.order_item_id is null then 'inserted'
     else 'updated'
   end as outcome
-from stage_order_items as s
-join item_last as l on l.order_item_id = s.order_item_id
+from item_last as l
 cross join stage_shop_file as f
-left join item_known as k on k.order_item_id = s.order_item_id
-left join line_order as o on o.order_id = s.order_item_order_id;
+left join item_known as k on k.order_item_id = l.order_item_id
+left join line_order as o on o.order_id = l.order_item_order_id
+union all
+select
+  s.line,
+  case
+    when s.order_item_order_id = l.order_item_order_id and s.order_item_product_id = l.order_item_product_id
+      and s.order_item_quantity = l.order_item_quantity and s.subtotal_cents = l.subtotal_cents
+      and s.price_cents = l.price_cents then 'duplicate'
+    else 'conflict'
+  end
+from (select * from stage_order_items where (select has_repeats from stage_shop_file)) as s
+join item_last as l on l.order_item_id = s.order_item_id and l.line <> s.line;
 
 insert into raw.retail_order_items
 select

@@ -1,11 +1,18 @@
 -- Orders: of all versions of an order the newest counts. Its lines follow it, and those that waited for it come in.
 
+-- Where a file's keys ascend, as they mostly do, no order is there twice.
 create temp table order_last as
-select *
+select o.line, o.order_id, o.order_date, o.order_customer_id, o.order_status
+from stage_orders as o
+where not (select has_repeats from stage_shop_file)
+union all
+select n.line, n.order_id, n.order_date, n.order_customer_id, n.order_status
 from (
-  select *, row_number() over (partition by order_id order by line desc) as nth from stage_orders
-) as numbered
-where nth = 1;
+  select *, row_number() over (partition by order_id order by line desc) as nth
+  from stage_orders
+  where (select has_repeats from stage_shop_file)
+) as n
+where n.nth = 1;
 
 -- By key and one by one, whatever the planner thinks of it: the cost is that of the orders in the file, not of the table.
 --pg set local enable_hashjoin = off;
@@ -19,23 +26,29 @@ join base.fct_order as k on k.order_id = o.order_id;
 
 create temp table shop_outcome as
 select
-  s.line,
+  l.line,
   case
-    when s.line <> l.line and s.order_date = l.order_date and s.order_customer_id = l.order_customer_id
-      and s.order_status = l.order_status then 'duplicate'
-    when s.line <> l.line then 'conflict'
     when k.order_id is null then 'inserted'
-    when k.ordered_at = s.order_date at time zone 'UTC' and k.customer_id = s.order_customer_id
-      and k.order_status_key = {key(s.order_status)} then 'unchanged'
-    when (f.version_at, f.source_file, f.source_generation, s.line) > (k.version_at, k.file, k.generation, k.line)
+    when k.ordered_at = l.order_date at time zone 'UTC' and k.customer_id = l.order_customer_id
+      and k.order_status_key = {key(l.order_status)} then 'unchanged'
+    when (f.version_at, f.source_file, f.source_generation, l.line) > (k.version_at, k.file, k.generation, k.line)
       then 'updated'
     -- Older than what is known.
     else 'unchanged'
   end as outcome
-from stage_orders as s
-join order_last as l on l.order_id = s.order_id
+from order_last as l
 cross join stage_shop_file as f
-left join order_known as k on k.order_id = s.order_id;
+left join order_known as k on k.order_id = l.order_id
+union all
+select
+  s.line,
+  case
+    when s.order_date = l.order_date and s.order_customer_id = l.order_customer_id
+      and s.order_status = l.order_status then 'duplicate'
+    else 'conflict'
+  end
+from (select * from stage_orders where (select has_repeats from stage_shop_file)) as s
+join order_last as l on l.order_id = s.order_id and l.line <> s.line;
 
 insert into raw.retail_orders
 select o.order_id, o.order_date at time zone 'UTC', o.order_customer_id, o.order_status,
