@@ -7,7 +7,7 @@ create schema if not exists base;
 create schema if not exists mart;
 
 create table if not exists "raw".load_lock (
-  nothing integer
+  unused integer
 )
 diststyle all;
 

@@ -8,7 +8,7 @@ create schema if not exists mart;
 -- Never holds a row. Who migrates, loads, refreshes or erases locks it before anything else, so that one writes at a
 -- time: two that write to one table at once would end one of them (error 1023).
 create table if not exists raw.load_lock (
-  nothing integer
+  unused integer
 )
 diststyle all;
 
