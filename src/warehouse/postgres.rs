@@ -7,7 +7,7 @@ mod answer;
 mod copy;
 mod erase;
 mod shop;
-mod tls;
+pub(super) mod tls;
 
 use std::sync::Arc;
 use std::time::Duration;
