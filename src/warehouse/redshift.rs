@@ -418,7 +418,7 @@ impl RedshiftWarehouse {
         let said = |error: tokio_postgres::Error| failed("load", &error);
         let transaction = live(&mut slot)?.transaction().await.map_err(said)?;
         let steps = sql::tracking_load(&filled, &self.access);
-        let rows = self.work(&transaction, "load").perform(&steps, Some(staged)).await?;
+        let rows = self.work(&transaction, "load").perform(&steps, Some(&*staged)).await?;
         transaction.commit().await.map_err(said)?;
         Ok(rows.iter().map(|row| outcome(row, 0)).collect())
     }
@@ -431,6 +431,8 @@ impl RedshiftWarehouse {
     ) -> Result<ShopOutcome, WarehouseError> {
         let what = format!("load {}", file.ledger_name);
         let said = |error: tokio_postgres::Error| failed(&what, &error);
+        // Before the lock, since a large file takes its time; for a file that is known already they are in vain.
+        let rows = staged.put(pack_rows(Arc::clone(&file)).await).await?;
         let mut slot = self.client(&self.writer).await?;
         let transaction = live(&mut slot)?.transaction().await.map_err(said)?;
         let work = self.work(&transaction, &what);
@@ -450,16 +452,19 @@ impl RedshiftWarehouse {
         let rejects: Vec<_> = rejects.iter().map(shop::RejectRow::cells).collect();
         let findings = if status == Status::Loaded { shop::finding_rows(&file) } else { Vec::new() };
         let findings: Vec<_> = findings.iter().map(shop::FindingRow::cells).collect();
-        let mut packed = vec![
+        let packed = [
             Packed::of(&shop::FILE, &[shop::file_row(&file, status, generation)]),
             Packed::of(&shop::REJECT, &rejects),
             Packed::of(&shop::FINDING, &findings),
         ];
+        let mut filled = Vec::new();
+        for packed in packed {
+            filled.push(staged.put(packed).await?);
+        }
         let mut merge = vec![];
         if status == Status::Loaded {
-            let rows = pack_rows(Arc::clone(&file)).await;
-            shop::check_staged(&file, rows.rows)?;
-            packed.push(rows);
+            shop::check_staged(&file, staged.rows.get(rows.stage.table).copied().unwrap_or(0))?;
+            filled.push(rows);
             merge.extend(shop::merge(file.dataset, &REDSHIFT));
             if file.is_repair() {
                 merge.push(shop::resolve(file.dataset, &REDSHIFT));
@@ -467,13 +472,9 @@ impl RedshiftWarehouse {
         } else {
             merge.push(shop::no_merge(&file, status, &REDSHIFT));
         }
-        let mut filled = Vec::new();
-        for packed in packed {
-            filled.push(staged.put(packed).await?);
-        }
         let dataset = (status == Status::Loaded).then_some(file.dataset);
         let steps = sql::shop_load(dataset, &filled, merge, &self.access);
-        let rows = work.perform(&steps, Some(staged)).await?;
+        let rows = work.perform(&steps, Some(&*staged)).await?;
         let outcome = rows
             .first()
             .map(|row| outcome(row, 0))
@@ -497,7 +498,7 @@ impl RedshiftWarehouse {
         let transaction = client.transaction().await.map_err(said)?;
         let work = self.work(&transaction, "erase");
         let before = sql::erasure_stage(&[trackings, words], &self.access);
-        work.perform(&before, Some(staged)).await?;
+        work.perform(&before, Some(&*staged)).await?;
         let checkpoints = work.rows(sql::ERASED_CHECKPOINTS).await?;
         // One row a key: it says which tracking it is of.
         let keys: std::collections::BTreeMap<String, String> = checkpoints
@@ -514,7 +515,7 @@ impl RedshiftWarehouse {
             .collect();
         let keys = staged.put(Packed::of(&sql::ERASED_KEY, &cells)).await?;
         let steps = sql::erasure(&keys, &before, &self.access);
-        work.perform(&steps, Some(staged)).await?;
+        work.perform(&steps, Some(&*staged)).await?;
         transaction.commit().await.map_err(said)?;
         for statement in sql::VACUUM {
             // Rows that were deleted leave the disk; a later vacuum does it as well, so one that fails is no failure.
