@@ -224,7 +224,7 @@ async fn what_redshift_is_sent_keeps_every_promise_on_postgres() {
     let url = postgres.create_database("redshift_promises").await;
     let staging = Arc::new(MemoryStaging::default());
     let warehouse: Arc<dyn Warehouse> =
-        Arc::new(RedshiftWarehouse::in_lab(&url, Arc::clone(&staging) as _).expect("warehouse"));
+        Arc::new(RedshiftWarehouse::in_lab(&url, staging.clone()).expect("warehouse"));
 
     every_promise(Arc::clone(&warehouse), 65_000).await;
 
