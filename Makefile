@@ -1,7 +1,7 @@
 # Everything starts here: `make` lists what there is.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help duckdb build demo test test-build test-tools bench fuzz surface overload torture lint deny sbom audit clean-data rust
+.PHONY: help duckdb build demo test test-build test-tools bench fuzz redshift-sql surface overload torture lint deny sbom audit clean-data rust
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1	/' | expand -t 22
@@ -43,6 +43,10 @@ fuzz: rust duckdb ## fuzz every place where bytes come in, SECONDS=60 for each
 
 surface: build test-tools ## hold the running server to openapi/waybill.yaml with made-up requests, EXAMPLES=200 for each operation
 	@scripts/surface.sh
+
+redshift-sql: test-tools ## read what Redshift is sent (tests/golden/redshift) with a parser of its language
+	@.venv/bin/pip install --quiet --disable-pip-version-check --requirement scripts/redshift-requirements.txt
+	@.venv/bin/python scripts/redshift_sql.py
 
 lint: rust duckdb ## formatting, and clippy with warnings denied
 	cargo fmt --check

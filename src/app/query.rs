@@ -12,7 +12,7 @@ use serde_json::{Map, Value, json};
 use crate::cli::{Query, QueryFormat};
 use crate::event::format_instant;
 use crate::settings::{Need, WarehouseAddress};
-use crate::warehouse::{Answer, Cell};
+use crate::warehouse::{Answer, Cell, question};
 
 use super::served::Served;
 use super::{Exit, Sources, places};
@@ -69,15 +69,19 @@ pub(super) async fn run(sources: &Sources, arguments: &Query) -> anyhow::Result<
         }
         return Ok(Exit::Done);
     }
-    let sql = match (&arguments.named, &arguments.sql) {
+    let asked_for = match (&arguments.named, &arguments.sql) {
         (Some(name), _) => match NAMED.iter().find(|named| named.name == name) {
-            Some(named) => named.sql.replace("{as_of}", &as_of(arguments)),
+            Some(named) => Asked::Named(named.sql),
             None => bail!("no statement is called {name}: see `waybill query --list`"),
         },
-        (None, Some(sql)) => sql.clone(),
+        (None, Some(sql)) => Asked::Plain(sql),
         (None, None) => bail!("no statement given"),
     };
     let settings = sources.gather(&[Need::Warehouse])?;
+    let sql = match asked_for {
+        Asked::Named(script) => question(script, kind(&settings)).replace("{as_of}", &as_of(arguments)),
+        Asked::Plain(sql) => sql.to_owned(),
+    };
     let text = answer(&settings, &sql, arguments.format).await?;
     let mut out = std::io::stdout().lock();
     match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
@@ -98,6 +102,22 @@ pub(super) async fn answer(
     }
     let answer = places::warehouse(settings)?.query(sql).await?;
     tokio::task::block_in_place(|| render(&answer, format))
+}
+
+/// What is asked for.
+enum Asked<'a> {
+    /// One of ours, in the words of the engine that is asked.
+    Named(&'static str),
+    /// As typed.
+    Plain(&'a str),
+}
+
+/// Which engine is asked.
+fn kind(settings: &crate::settings::Settings) -> &'static str {
+    match &settings.warehouse {
+        Some(WarehouseAddress::DuckDb(_)) => "duckdb",
+        _ => "postgres",
+    }
 }
 
 /// The day a statement is about.

@@ -273,7 +273,7 @@ fn load(session: &Session, set: &LoadSet) -> Result<Vec<FileOutcome>, WarehouseE
         }
         append(connection, set)?;
         failpoint!("warehouse.duckdb.after_stage");
-        for statement in plan::merge_statements() {
+        for statement in plan::merge_statements(&super::shop::DUCKDB, plan::TRACKING_WRITE) {
             connection.execute_batch(&statement)?;
             failpoint!("warehouse.duckdb.in_merge");
         }

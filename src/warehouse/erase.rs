@@ -1,10 +1,11 @@
-//! Erasing in the tables, said once for both engines. Pure.
+//! Erasing in the tables, said once for all engines. Pure.
 //!
 //! Rows stay, so that every count and sum stays; what couriers wrote goes, and with it the key that is made of it.
 //! What is left equals an empty warehouse that was loaded with the erased bodies: `tests/contracts/warehouse.rs` holds
 //! it to that.
 
 use super::plan::{self, Cell, Kind, Stage};
+use super::shop::Dialect;
 
 /// Whom and what to erase.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -49,16 +50,27 @@ impl Erasure {
 
 /// The statements, one by one. `part`: SQL for one part of a checkpoint's key, given the column; `key`: SQL for the
 /// whole, given the parts joined. See `event::identity::checkpoint_key`, which this repeats without the words.
-pub(super) fn statements(part: impl Fn(&str) -> String, key: impl Fn(&str) -> String) -> Vec<String> {
+pub(super) fn statements(
+    dialect: &Dialect,
+    part: impl Fn(&str) -> String,
+    key: impl Fn(&str) -> String,
+) -> Vec<String> {
     let parts: Vec<String> =
         ["source_tracking_id", "courier", "checkpoint_time_text", "raw_tag"].map(part).into();
+    statements_with(dialect, &key(&parts.join(" || ")), "checkpoint_known")
+}
+
+/// The same where the keys come from elsewhere. `key`: SQL for the key of a row of `from`, which has those of
+/// `checkpoint_known`.
+pub(super) fn statements_with(dialect: &Dialect, key: &str, from: &str) -> Vec<String> {
     let columns: Vec<&str> =
         plan::CHECKPOINT.names().into_iter().filter(|name| *name != "source_tracking_id").collect();
     let script = [include_str!("sql/erase/tracking.sql"), include_str!("sql/erase/rejected.sql")]
         .join("\n")
         .replace("{checkpoint_columns}", &columns.join(", "))
-        .replace("{erased_checkpoint_key}", &key(&parts.join(" || ")));
-    plan::split(&script)
+        .replace("{erased_checkpoint_key}", key)
+        .replace("{erased_from}", from);
+    dialect.statements(&script)
 }
 
 /// The query of [`super::Warehouse::known_as`]; `wanted`: SQL of rows (name, is_number).

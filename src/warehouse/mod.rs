@@ -12,6 +12,7 @@ pub mod duckdb;
 mod erase;
 mod plan;
 pub mod postgres;
+pub mod redshift;
 pub mod rows;
 mod shop;
 
@@ -120,7 +121,17 @@ pub struct MartState {
     pub is_changed: bool,
 }
 
-/// A text as both engines write it in a statement.
+/// A question that we ship, as an engine takes it. `kind`: see [`Warehouse::kind`].
+pub fn question(script: &str, kind: &str) -> String {
+    let dialect = match kind {
+        "duckdb" => &shop::DUCKDB,
+        "redshift" => &shop::REDSHIFT,
+        _ => &shop::POSTGRES,
+    };
+    dialect.statements(script).concat()
+}
+
+/// A text as DuckDB and PostgreSQL write it in a statement.
 pub fn literal(text: &str) -> String {
     format!("'{}'", text.replace('\'', "''"))
 }
@@ -172,6 +183,6 @@ pub trait Warehouse: Send + Sync + 'static {
     /// Checks that the place can be reached, changing nothing.
     async fn probe(&self) -> Result<(), WarehouseError>;
 
-    /// What operators call it: `duckdb` or `postgres`.
+    /// What operators call it: `duckdb`, `postgres` or `redshift`.
     fn kind(&self) -> &'static str;
 }

@@ -1,13 +1,14 @@
-//! What both engines do, said once: columns and their order, rows as cells, the merge's statements. Pure.
+//! What all engines do, said once: columns and their order, rows as cells, the merge's statements. Pure.
 
 use crate::failpoint::seeded_bug;
 use jiff::Timestamp;
 use jiff::civil::Date;
 
 use super::rows::{CheckpointRow, Claim, EventRow, FileRows, LoadSet, RejectedRow, Snapshot, TrackingRow};
+use super::shop::Dialect;
 use crate::event::identity::surrogate_key;
 
-/// A column's type; the names are valid in both engines.
+/// A column's type; the names are valid in all engines.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {
     Text,
@@ -319,16 +320,19 @@ fn checkpoint_cells<'a>(snapshot: &'a Snapshot, row: &'a CheckpointRow) -> [Cell
     ]
 }
 
-/// The merge, in order. The last one answers an outcome per file.
-const MERGE: [&str; 4] = [
-    include_str!("sql/merge/event.sql"),
-    include_str!("sql/merge/alias.sql"),
-    include_str!("sql/merge/tracking.sql"),
-    include_str!("sql/merge/ledger.sql"),
-];
+/// Puts the newest snapshots in their place.
+pub(super) const TRACKING_WRITE: &str = include_str!("sql/merge/tracking_write.sql");
 
-/// The statements of the merge, one by one. Both engines take them as they are.
-pub(super) fn merge_statements() -> Vec<String> {
+/// The statements of the merge, one by one, in order. `tracking_write`: [`TRACKING_WRITE`], or what an engine has in its
+/// place.
+pub(super) fn merge_statements(dialect: &Dialect, tracking_write: &str) -> Vec<String> {
+    let merge = [
+        include_str!("sql/merge/event.sql"),
+        include_str!("sql/merge/alias.sql"),
+        include_str!("sql/merge/tracking.sql"),
+        tracking_write,
+        include_str!("sql/merge/ledger.sql"),
+    ];
     let list = |columns: &[&str], prefix: &str| -> String {
         columns.iter().map(|name| format!("{prefix}{name}")).collect::<Vec<_>>().join(", ")
     };
@@ -341,11 +345,14 @@ pub(super) fn merge_statements() -> Vec<String> {
         .collect();
     let checkpoints: Vec<&str> =
         CHECKPOINT.names().into_iter().filter(|name| *name != "source_tracking_id").collect();
-    let text = MERGE
+    let written: Vec<String> = facts.iter().map(|name| format!("{name} = tracking_put.{name}")).collect();
+    let text = merge
         .join("\n")
         .replace("{event_columns}", &list(&events, ""))
         .replace("{fact_columns}", &list(&facts, ""))
         .replace("{c.fact_columns}", &list(&facts, "c."))
+        .replace("{put.fact_columns}", &list(&facts, "tracking_put."))
+        .replace("{set_fact_columns}", &written.join(", "))
         .replace("{checkpoint_columns}", &list(&checkpoints, ""))
         .replace("{c.checkpoint_columns}", &list(&checkpoints, "c."));
     let text = if seeded_bug!("no_dedupe") {
@@ -353,7 +360,7 @@ pub(super) fn merge_statements() -> Vec<String> {
     } else {
         text
     };
-    split(&text)
+    dialect.statements(&text)
 }
 
 /// The statements of a script, one by one, without its comments.
@@ -375,12 +382,15 @@ pub(super) const OUTCOMES: &str = "select l.file, l.status, l.lines, l.inserted,
 
 #[cfg(test)]
 mod tests {
+    use super::super::shop::{DUCKDB, POSTGRES, REDSHIFT};
     use super::*;
 
     #[test]
     fn no_placeholder_is_left_in_the_merge() {
-        for statement in merge_statements() {
-            assert!(!statement.contains('{') && !statement.contains('}'), "{statement}");
+        for dialect in [&DUCKDB, &POSTGRES, &REDSHIFT] {
+            for statement in merge_statements(dialect, TRACKING_WRITE) {
+                assert!(!statement.contains('{') && !statement.contains('}'), "{statement}");
+            }
         }
     }
 }

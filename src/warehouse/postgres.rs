@@ -7,7 +7,7 @@ mod answer;
 mod copy;
 mod erase;
 mod shop;
-mod tls;
+pub(super) mod tls;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -261,7 +261,7 @@ async fn load(client: &mut Client, set: &LoadSet) -> Result<Vec<FileOutcome>, to
         transaction.batch_execute(&format!("analyze {}", stage.table)).await?;
     }
     failpoint!("warehouse.postgres.after_stage");
-    for statement in plan::merge_statements() {
+    for statement in plan::merge_statements(&shop_plan::POSTGRES, plan::TRACKING_WRITE) {
         let is_table = statement.starts_with("create temp table");
         let statement =
             if is_table { statement.replacen(" as\n", " on commit drop as\n", 1) } else { statement };

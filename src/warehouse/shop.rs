@@ -1,15 +1,15 @@
-//! What both engines do with a file of the shop, said once: stage tables, statements, and how the two dialects differ.
+//! What all engines do with a file of the shop, said once: stage tables, statements, and how the dialects differ.
 //! Pure.
 
 mod dialect;
 mod stage;
 
+use super::WarehouseError;
 use super::rows::FileOutcome;
-use super::{WarehouseError, literal};
 use crate::retail::Dataset;
 use crate::retail::read::ShopFile;
 
-pub(super) use dialect::{DUCKDB, Dialect, POSTGRES};
+pub(super) use dialect::{DUCKDB, Dialect, POSTGRES, REDSHIFT};
 pub(super) use stage::{
     FILE, FINDING, FindingRow, REJECT, RejectRow, Status, file_row, finding_rows, order_days, reject_rows,
     row_cells, rows_stage,
@@ -44,12 +44,15 @@ pub(super) fn merge(dataset: Dataset, dialect: &Dialect) -> Vec<String> {
 }
 
 /// In the place of [`merge`] when no line of the file is merged.
-pub(super) fn no_merge(file: &ShopFile, status: Status) -> String {
+pub(super) fn no_merge(file: &ShopFile, status: Status, dialect: &Dialect) -> String {
     let lines = if status == Status::Duplicate { file.report.lines } else { 0 };
-    format!(
-        "create temp table shop_outcome as\nselect nth as line, 'duplicate' as outcome \
-         from generate_series(1, {lines}) as counted (nth)"
-    )
+    let counted = dialect.counted(lines);
+    dialect
+        .statements(&format!(
+            "create temp table shop_outcome as\nselect nth as line, cast('duplicate' as {{string}}) as outcome \
+             from (\n{counted}\n) as counted"
+        ))
+        .concat()
 }
 
 /// What closes a load: rejects, findings and the ledger.
@@ -61,35 +64,46 @@ pub(super) fn closing_statements(dialect: &Dialect) -> Vec<String> {
 }
 
 /// Lines that were rejected and have now been loaded are open no longer.
-pub(super) fn resolve(dataset: Dataset) -> String {
-    format!(
-        "update raw.rejected_row set status = 'replayed', resolved_at = now() \
+pub(super) fn resolve(dataset: Dataset, dialect: &Dialect) -> String {
+    let sql = format!(
+        "update raw.rejected_row set status = 'replayed', resolved_at = {} \
          where status = 'open' and file in (select source_file from stage_shop_file) \
          and generation in (select source_generation from stage_shop_file) \
          and line in (select line from {})",
+        dialect.now(),
         rows_stage(dataset).table
-    )
+    );
+    dialect.quoted(&sql)
 }
 
 /// What the ledger has under the file's name or of its bytes.
 /// `is_same_version`: nothing was loaded whose version is between that of the row and that of the file.
-pub(super) fn known(file: &ShopFile) -> String {
-    let (name, sha256) = (literal(&file.ledger_name), literal(&file.sha256));
-    let version = format!("timestamptz '{}'", crate::event::format_instant(file.version.at));
+pub(super) fn known(file: &ShopFile, dialect: &Dialect) -> String {
+    let (name, sha256) = (dialect.literal(&file.ledger_name), dialect.literal(&file.sha256));
+    // As every engine reads it, whatever its settings.
+    let version = crate::event::format_instant(file.version.at).replace('T', " ").replace('Z', "+00");
+    let version = format!("cast('{version}' as timestamptz)");
     let dataset = file.dataset.as_str();
     // The same bytes once more say that things are again as they were, if something else came in between.
-    let (this, other) = (format!("({version}, {name})"), "(k.version_at, k.file)");
-    let between = "(b.version_at, b.file)";
-    let is_same = format!(
-        "not exists (select 1 from raw.loaded_file as b where b.dataset = '{dataset}' \
-         and b.status in ('loaded', 'superseded') and (({other} < {between} and {between} < {this}) \
-         or ({this} < {between} and {between} < {other})))"
+    let this: [&str; 2] = [&version, &name];
+    let (other, between) = (["k.version_at", "k.file"], ["b.version_at", "b.file"]);
+    let after = |first: &[&str], second: &[&str]| dialect.after(first, second);
+    // Joined to those that are asked for, since not every engine takes a subquery here that compares by order.
+    let sql = format!(
+        "with known as (select * from raw.loaded_file where dataset = '{dataset}' \
+         and (file = {name} or sha256 = {sha256})), \
+         parted as (select distinct k.file, k.generation from known as k join raw.loaded_file as b \
+         on b.dataset = k.dataset and b.status in ('loaded', 'superseded') \
+         and (({} and {}) or ({} and {}))) \
+         select k.generation, coalesce(k.sha256, ''), p.file is null, k.file, k.status, k.lines, k.inserted, \
+         k.updated, k.unchanged, k.duplicate, k.conflict, k.waiting, k.rejected from known as k \
+         left join parted as p on p.file = k.file and p.generation = k.generation",
+        after(&between, &other),
+        after(&this, &between),
+        after(&between, &this),
+        after(&other, &between),
     );
-    format!(
-        "select k.generation, coalesce(k.sha256, ''), {is_same}, k.file, k.status, k.lines, k.inserted, k.updated, \
-         k.unchanged, k.duplicate, k.conflict, k.waiting, k.rejected from raw.loaded_file as k \
-         where k.dataset = '{dataset}' and (k.file = {name} or k.sha256 = {sha256})"
-    )
+    dialect.quoted(&sql)
 }
 
 /// The ledger's row of the file that is being loaded.
@@ -175,7 +189,7 @@ mod tests {
 
     #[test]
     fn nothing_is_left_to_fill_in_any_script() {
-        for dialect in [&DUCKDB, &POSTGRES] {
+        for dialect in [&DUCKDB, &POSTGRES, &REDSHIFT] {
             let merges = Dataset::ALL.into_iter().flat_map(|dataset| merge(dataset, dialect));
             let schema = upgrade(1, dialect);
             let day = jiff::civil::date(2026, 7, 9);

@@ -177,3 +177,9 @@ async fn every_case_is_answered_right_on_postgres() {
     let engines = Engines::Postgres(Postgres::start().await);
     every_case(engines.fresh("cases").await.as_ref()).await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_case_is_answered_right_by_what_redshift_is_sent() {
+    let engines = Engines::RedshiftLab(Postgres::start().await);
+    every_case(engines.fresh("cases").await.as_ref()).await;
+}

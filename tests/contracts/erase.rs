@@ -11,10 +11,12 @@ use waybill::event::{Event, Redacted, line};
 use waybill::load::read;
 use waybill::warehouse::duckdb::{DuckDbOptions, DuckDbWarehouse};
 use waybill::warehouse::postgres::PostgresWarehouse;
+use waybill::warehouse::redshift::RedshiftWarehouse;
 use waybill::warehouse::rows::LoadSet;
 use waybill::warehouse::{Cell, Erasure, Warehouse};
 
 use crate::support::process::Postgres;
+use crate::support::staging::MemoryStaging;
 use crate::support::waybill::event;
 
 const TABLES: [&str; 7] = [
@@ -188,6 +190,18 @@ async fn postgres_erases() {
     let (one, other) = (postgres.create_database("erased").await, postgres.create_database("expected").await);
     let [erased, expected] = [one, other]
         .map(|url| -> Arc<dyn Warehouse> { Arc::new(PostgresWarehouse::open(&url).expect("warehouse")) });
+    erasing_equals_loading_erased_bodies(Arc::clone(&erased), expected).await;
+    trackings_are_known_by_all_their_ids(erased).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_redshift_is_sent_erases_on_postgres() {
+    let postgres = Postgres::start().await;
+    let (one, other) = (postgres.create_database("erased").await, postgres.create_database("expected").await);
+    let [erased, expected] = [one, other].map(|url| -> Arc<dyn Warehouse> {
+        let staging = Arc::new(MemoryStaging::default());
+        Arc::new(RedshiftWarehouse::in_lab(&url, staging).expect("warehouse"))
+    });
     erasing_equals_loading_erased_bodies(Arc::clone(&erased), expected).await;
     trackings_are_known_by_all_their_ids(erased).await;
 }

@@ -12,10 +12,12 @@ use waybill::retail::Dataset;
 use waybill::retail::read::{ShopFile, Source};
 use waybill::warehouse::duckdb::{DuckDbOptions, DuckDbWarehouse};
 use waybill::warehouse::postgres::PostgresWarehouse;
+use waybill::warehouse::redshift::RedshiftWarehouse;
 use waybill::warehouse::rows::FileOutcome;
 use waybill::warehouse::{Cell, ShopOutcome, Warehouse};
 
 use crate::support::process::Postgres;
+use crate::support::staging::MemoryStaging;
 
 fn instant(text: &str) -> Timestamp {
     text.parse().expect("an instant")
@@ -465,6 +467,8 @@ async fn a_repaired_line_counts_and_is_open_no_longer(warehouse: &dyn Warehouse)
 pub enum Engines {
     DuckDb(tempfile::TempDir),
     Postgres(Postgres),
+    /// What Redshift is sent, on PostgreSQL.
+    RedshiftLab(Postgres),
 }
 
 impl Engines {
@@ -477,6 +481,11 @@ impl Engines {
             Engines::Postgres(postgres) => {
                 let url = postgres.create_database(name).await;
                 Arc::new(PostgresWarehouse::open(&url).expect("a warehouse"))
+            }
+            Engines::RedshiftLab(postgres) => {
+                let url = postgres.create_database(name).await;
+                let staging = Arc::new(MemoryStaging::default());
+                Arc::new(RedshiftWarehouse::in_lab(&url, staging).expect("a warehouse"))
             }
         };
         warehouse.migrate().await.expect("a schema");
@@ -496,6 +505,12 @@ async fn a_small_shop_is_right_on_duckdb() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_small_shop_is_right_on_postgres() {
     let engines = Engines::Postgres(Postgres::start().await);
+    a_small_shop(engines.fresh("shop").await.as_ref()).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_small_shop_is_right_by_what_redshift_is_sent() {
+    let engines = Engines::RedshiftLab(Postgres::start().await);
     a_small_shop(engines.fresh("shop").await.as_ref()).await;
 }
 
@@ -660,10 +675,14 @@ async fn any_order(
 const HISTORIES: [u64; 3] = [0, 1, 5];
 
 #[tokio::test(flavor = "multi_thread")]
-async fn any_order_of_files_makes_the_same_tables_on_both_engines() {
+async fn any_order_of_files_makes_the_same_tables_on_all_engines() {
     let engines = Engines::Postgres(Postgres::start().await);
     let on_postgres = any_order(&engines, &HISTORIES, 2).await;
     let on_duckdb = any_order(&duckdb(), &HISTORIES, 1).await;
+    let in_lab = any_order(&Engines::RedshiftLab(Postgres::start().await), &HISTORIES, 1).await;
+    for (seed, (found, expected)) in in_lab.iter().zip(&on_postgres).enumerate() {
+        assert_same(found, expected, &format!("what Redshift is sent, seed {seed}"));
+    }
     for (seed, (found, expected)) in on_duckdb.iter().zip(&on_postgres).enumerate() {
         assert_same(found, expected, &format!("engines, seed {seed}"));
         assert!(!expected["lines"].is_empty() && !expected["mart"].is_empty(), "seed {seed} sells something");

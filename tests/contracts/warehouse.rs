@@ -9,10 +9,12 @@ use waybill::event::{Event, line};
 use waybill::load::read;
 use waybill::warehouse::duckdb::{DuckDbOptions, DuckDbWarehouse};
 use waybill::warehouse::postgres::PostgresWarehouse;
+use waybill::warehouse::redshift::RedshiftWarehouse;
 use waybill::warehouse::rows::LoadSet;
 use waybill::warehouse::{Cell, SCHEMA_VERSION, SchemaState, Warehouse, WarehouseError};
 
 use crate::support::process::Postgres;
+use crate::support::staging::MemoryStaging;
 use crate::support::waybill::event;
 
 fn at(text: &str) -> Timestamp {
@@ -86,8 +88,9 @@ async fn a_file_is_loaded_once_and_every_line_has_an_outcome(warehouse: &Arc<dyn
     assert_eq!(warehouse.landed_until().await.expect("ledger"), Some(at("2026-07-09T12:00:00Z")));
 }
 
-async fn odd_and_large_texts_survive(warehouse: &Arc<dyn Warehouse>) {
-    let long = "x".repeat(900_000);
+/// `longest`: bytes of a text that the engine takes whole.
+async fn odd_and_large_texts_survive(warehouse: &Arc<dyn Warehouse>, longest: usize) {
+    let long = "x".repeat(longest);
     let body =
         body(3, "odd", "InTransit").replace("Zürich", &format!(r#"tab\t\n\r\\N \"quoted\" 📦 {long}"#));
 
@@ -178,10 +181,10 @@ async fn a_schema_of_a_newer_program_is_refused(
     );
 }
 
-async fn every_promise(warehouse: Arc<dyn Warehouse>) {
+async fn every_promise(warehouse: Arc<dyn Warehouse>, longest: usize) {
     migrating_twice_is_as_good_as_once(&warehouse).await;
     a_file_is_loaded_once_and_every_line_has_an_outcome(&warehouse).await;
-    odd_and_large_texts_survive(&warehouse).await;
+    odd_and_large_texts_survive(&warehouse, longest).await;
     an_unreadable_object_is_rejected_as_a_whole(&warehouse).await;
     two_loaders_at_once_double_nothing(&warehouse).await;
     a_query_reads_and_nothing_else(&warehouse).await;
@@ -193,7 +196,7 @@ async fn duckdb_keeps_every_promise() {
     let path = dir.path().join("w.duckdb");
     let warehouse: Arc<dyn Warehouse> =
         Arc::new(DuckDbWarehouse::open(path.clone(), DuckDbOptions::default()).expect("warehouse"));
-    every_promise(Arc::clone(&warehouse)).await;
+    every_promise(Arc::clone(&warehouse), 900_000).await;
 
     a_schema_of_a_newer_program_is_refused(&warehouse, async |sql| {
         // The file is closed between the calls of its only user.
@@ -208,7 +211,7 @@ async fn postgres_keeps_every_promise() {
     let postgres = Postgres::start().await;
     let url = postgres.create_database("promises").await;
     let warehouse: Arc<dyn Warehouse> = Arc::new(PostgresWarehouse::open(&url).expect("warehouse"));
-    every_promise(Arc::clone(&warehouse)).await;
+    every_promise(Arc::clone(&warehouse), 900_000).await;
 
     a_schema_of_a_newer_program_is_refused(&warehouse, async |sql| {
         let (client, connection) =
@@ -219,4 +222,18 @@ async fn postgres_keeps_every_promise() {
         connection.await.expect("the connection's task ends").expect("the connection ends in order");
     })
     .await;
+}
+
+/// Redshift's own statements, as far as PostgreSQL understands them: see `src/warehouse/redshift/lab.rs`.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_redshift_is_sent_keeps_every_promise_on_postgres() {
+    let postgres = Postgres::shared().await;
+    let url = postgres.create_database("redshift_promises").await;
+    let staging = Arc::new(MemoryStaging::default());
+    let warehouse: Arc<dyn Warehouse> =
+        Arc::new(RedshiftWarehouse::in_lab(&url, staging.clone()).expect("warehouse"));
+
+    every_promise(Arc::clone(&warehouse), 65_000).await;
+
+    assert_eq!(staging.count(), 0, "staged rows go with their load");
 }

@@ -14,6 +14,7 @@ pub mod oracle;
 pub mod pairing;
 pub mod person;
 pub mod process;
+pub mod staging;
 pub mod standin;
 pub mod torture;
 pub mod waybill;

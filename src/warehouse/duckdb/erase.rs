@@ -5,6 +5,7 @@ use duckdb::{Connection, appender_params_from_iter};
 use super::super::WarehouseError;
 use super::super::erase::{self, ERASED, Erasure, WORD};
 use super::super::plan::{Cell, Stage};
+use super::super::shop::DUCKDB;
 use super::open::Session;
 use super::{Bound, failed, in_transaction};
 
@@ -40,7 +41,7 @@ pub(super) fn erase(session: &Session, erasure: &Erasure) -> Result<(), Warehous
         connection.execute_batch("begin")?;
         fill(connection, &ERASED, &erase::tracking_cells(erasure))?;
         fill(connection, &WORD, &erase::word_cells(erasure))?;
-        for statement in erase::statements(key_part, key) {
+        for statement in erase::statements(&DUCKDB, key_part, key) {
             connection.execute_batch(&statement)?;
         }
         connection.execute_batch("commit")

@@ -73,10 +73,10 @@ fn merge(connection: &Connection, file: &ShopFile, is_dry: bool) -> Result<ShopO
             failpoint!("shop.in_merge");
         }
         if file.is_repair() {
-            connection.execute_batch(&shop::resolve(file.dataset)).map_err(load)?;
+            connection.execute_batch(&shop::resolve(file.dataset, &DUCKDB)).map_err(load)?;
         }
     } else {
-        connection.execute_batch(&shop::no_merge(file, status)).map_err(load)?;
+        connection.execute_batch(&shop::no_merge(file, status, &DUCKDB)).map_err(load)?;
     }
     for statement in shop::closing_statements(&DUCKDB) {
         connection.execute_batch(&statement).map_err(load)?;
@@ -89,7 +89,7 @@ fn merge(connection: &Connection, file: &ShopFile, is_dry: bool) -> Result<ShopO
 }
 
 fn known(connection: &Connection, file: &ShopFile) -> duckdb::Result<Vec<Known>> {
-    let mut statement = connection.prepare(&shop::known(file))?;
+    let mut statement = connection.prepare(&shop::known(file, &DUCKDB))?;
     let rows = statement.query_map([], |row| {
         Ok(Known {
             generation: row.get(0)?,

@@ -3,6 +3,7 @@
 use tokio_postgres::{Client, Error};
 
 use super::super::erase::{self, ERASED, Erasure, WORD};
+use super::super::shop::POSTGRES;
 use super::{LOCK, TEXT, copy};
 
 /// What erasing leaves dead rows in.
@@ -38,7 +39,7 @@ pub(super) async fn erase(client: &mut Client, erasure: &Erasure) -> Result<(), 
         copy::fill(&transaction, stage, copy::text(&rows)).await?;
         transaction.batch_execute(&format!("analyze {}", stage.table)).await?;
     }
-    for statement in erase::statements(key_part, key) {
+    for statement in erase::statements(&POSTGRES, key_part, key) {
         let is_table = statement.starts_with("create temp table");
         let statement =
             if is_table { statement.replacen(" as\n", " on commit drop as\n", 1) } else { statement };

@@ -80,10 +80,10 @@ pub(super) async fn load(
             failpoint!("shop.in_merge");
         }
         if file.is_repair() {
-            transaction.batch_execute(&shop::resolve(file.dataset)).await.map_err(load)?;
+            transaction.batch_execute(&shop::resolve(file.dataset, &POSTGRES)).await.map_err(load)?;
         }
     } else {
-        execute(&transaction, &shop::no_merge(&file, status)).await.map_err(load)?;
+        execute(&transaction, &shop::no_merge(&file, status, &POSTGRES)).await.map_err(load)?;
     }
     for statement in shop::closing_statements(&POSTGRES) {
         transaction.batch_execute(&statement).await.map_err(load)?;
@@ -162,7 +162,7 @@ async fn make_partitions(client: &mut Client, file: &ShopFile) -> Result<(), tok
 }
 
 async fn known(transaction: &Transaction<'_>, file: &ShopFile) -> Result<Vec<Known>, tokio_postgres::Error> {
-    let rows = transaction.query(&shop::known(file), &[]).await?;
+    let rows = transaction.query(&shop::known(file, &POSTGRES), &[]).await?;
     let known = |row: &Row| Known {
         generation: row.get(0),
         sha256: row.get(1),

@@ -25,13 +25,13 @@ enum Mode {
 
 /// TLS of one address.
 #[derive(Debug, Clone)]
-pub(super) struct Tls {
+pub(in crate::warehouse) struct Tls {
     mode: Mode,
     root_file: Option<String>,
 }
 
 /// Takes `sslmode` and `sslrootcert` out of an address: tokio-postgres does not know all of them.
-pub(super) fn split(url: &str) -> Result<(String, Tls), WarehouseError> {
+pub(in crate::warehouse) fn split(url: &str) -> Result<(String, Tls), WarehouseError> {
     let (base, query) = url.split_once('?').unwrap_or((url, ""));
     let mut tls = Tls { mode: Mode::Prefer, root_file: None };
     let mut rest = Vec::new();
@@ -62,7 +62,7 @@ pub(super) fn split(url: &str) -> Result<(String, Tls), WarehouseError> {
 }
 
 impl Tls {
-    pub(super) fn negotiation(&self) -> SslMode {
+    pub(in crate::warehouse) fn negotiation(&self) -> SslMode {
         match self.mode {
             Mode::Disable => SslMode::Disable,
             Mode::Prefer => SslMode::Prefer,
@@ -70,7 +70,7 @@ impl Tls {
         }
     }
 
-    pub(super) fn connector(&self) -> Result<MakeRustlsConnect, WarehouseError> {
+    pub(in crate::warehouse) fn connector(&self) -> Result<MakeRustlsConnect, WarehouseError> {
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
             .with_safe_default_protocol_versions()

@@ -1,5 +1,10 @@
 -- Excerpts of lines that could not be read may quote anybody.
-update raw.rejected_row as r
+
+create temp table text_erased as
+select distinct r.text
+from raw.rejected_row as r
+join stage_word as w on strpos(lower(r.text), w.word) > 0;
+
+update raw.rejected_row
 set text = null
-where r.text is not null
-  and exists (select 1 from stage_word as w where strpos(lower(r.text), w.word) > 0);
+where text in (select text from text_erased);

@@ -16,10 +16,10 @@ named as (
   select
     is_winner, tracking_id, tracking_key, source_tracking_id, {erased_checkpoint_key} as checkpoint_key, position,
     checkpoint_at, checkpoint_time_text, created_at, courier, tag, subtag, subtag_message, raw_tag,
-    cast(null as text) as message, cast(null as text) as location, cast(null as text) as city,
-    cast(null as text) as state, cast(null as text) as postal_code, country, source, cast(null as text) as hash,
+    cast(null as {string}) as message, cast(null as {string}) as location, cast(null as {string}) as city,
+    cast(null as {string}) as state, cast(null as {string}) as postal_code, country, source, cast(null as {string}) as hash,
     is_test
-  from checkpoint_known
+  from {erased_from}
 ),
 numbered as (
   select *, row_number() over (partition by source_tracking_id, checkpoint_key order by position) as nth
@@ -45,15 +45,17 @@ select source_tracking_id, cast(count(*) as integer) as checkpoint_count
 from checkpoint_erased
 group by source_tracking_id;
 
-update base.fct_shipment_tracking as t
+update base.fct_shipment_tracking
 set checkpoint_count = c.checkpoint_count
 from checkpoint_counted as c
-where c.source_tracking_id = t.source_tracking_id and c.checkpoint_count <> t.checkpoint_count;
+where c.source_tracking_id = fct_shipment_tracking.source_tracking_id
+  and c.checkpoint_count <> fct_shipment_tracking.checkpoint_count;
 
-update raw.superseded_tracking as t
+update raw.superseded_tracking
 set checkpoint_count = c.checkpoint_count
 from checkpoint_counted as c
-where c.source_tracking_id = t.source_tracking_id and c.checkpoint_count <> t.checkpoint_count;
+where c.source_tracking_id = superseded_tracking.source_tracking_id
+  and c.checkpoint_count <> superseded_tracking.checkpoint_count;
 
 -- A tracking without an id of its own is known by courier and number: those stay.
 update base.fct_shipment_tracking

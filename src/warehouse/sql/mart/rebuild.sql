@@ -63,18 +63,14 @@ spine as (
 summed as (
   select
     date, product_id, units_sold, units_gross, units_returned, sales_amount, revenue_amount, orders, has_sale,
-    sum(units_sold) over to_date as items_sold_to_date,
-    sum(sales_amount) over to_date as sales_amount_to_date,
-    sum(case when has_sale then 1 else 0 end) over last_7 as days_with_sales_7d,
-    sum(case when has_sale then 1 else 0 end) over last_60 as days_with_sales_60d,
-    sum(units_sold) over last_60 as units_sold_60d,
+    sum(units_sold) over (partition by product_id order by date rows between unbounded preceding and current row) as items_sold_to_date,
+    sum(sales_amount) over (partition by product_id order by date rows between unbounded preceding and current row) as sales_amount_to_date,
+    sum(case when has_sale then 1 else 0 end) over (partition by product_id order by date rows between 6 preceding and current row) as days_with_sales_7d,
+    sum(case when has_sale then 1 else 0 end) over (partition by product_id order by date rows between 59 preceding and current row) as days_with_sales_60d,
+    sum(units_sold) over (partition by product_id order by date rows between 59 preceding and current row) as units_sold_60d,
     first_sale_date,
-    max(case when has_sale then date end) over to_date as last_sale_date
+    max(case when has_sale then date end) over (partition by product_id order by date rows between unbounded preceding and current row) as last_sale_date
   from spine
-  window
-    to_date as (partition by product_id order by date rows between unbounded preceding and current row),
-    last_7 as (partition by product_id order by date rows between 6 preceding and current row),
-    last_60 as (partition by product_id order by date rows between 59 preceding and current row)
 )
 select
   date, product_id, units_sold, units_gross, units_returned, sales_amount, revenue_amount, orders, has_sale,
@@ -92,4 +88,4 @@ from summed
 order by date, product_id;
 
 insert into mart.published (as_of, refreshed_at)
-values ({as_of}, now());
+values ({as_of}, {now});

@@ -7,8 +7,11 @@ select distinct product_id, date
 from mart.changed_product_day;
 
 -- Before the facts are read: what a load adds after this is left for the next refresh, what it added before is seen.
-delete from mart.changed_product_day as q
-where exists (select 1 from mart_changed as c where c.product_id = q.product_id and c.date = q.date);
+delete from mart.changed_product_day
+where exists (
+  select 1 from mart_changed as c
+  where c.product_id = changed_product_day.product_id and c.date = changed_product_day.date
+);
 
 -- Those days anew. A sale is a line with units in an order that is not cancelled, whatever it cost. The bounds say
 -- nothing new: by them PostgreSQL knows which partitions it need not read.
@@ -60,19 +63,21 @@ select
 from mart_changed as c
 left join mart_aggregate as n on n.product_id = c.product_id and n.date = c.date
 left join mart.agg_product_day as o on o.product_id = c.product_id and o.date = c.date
-where n.units_sold is distinct from o.units_sold
-  or n.units_gross is distinct from o.units_gross
-  or n.units_returned is distinct from o.units_returned
-  or n.units_cancelled is distinct from o.units_cancelled
-  or n.sales_amount is distinct from o.sales_amount
-  or n.revenue_amount is distinct from o.revenue_amount
-  or n.orders is distinct from o.orders
-  or n.lines is distinct from o.lines
-  or n.min_unit_price is distinct from o.min_unit_price
-  or n.max_unit_price is distinct from o.max_unit_price;
+where {differs(n.units_sold, o.units_sold)}
+  or {differs(n.units_gross, o.units_gross)}
+  or {differs(n.units_returned, o.units_returned)}
+  or {differs(n.units_cancelled, o.units_cancelled)}
+  or {differs(n.sales_amount, o.sales_amount)}
+  or {differs(n.revenue_amount, o.revenue_amount)}
+  or {differs(n.orders, o.orders)}
+  or {differs(n.lines, o.lines)}
+  or {differs(n.min_unit_price, o.min_unit_price)}
+  or {differs(n.max_unit_price, o.max_unit_price)};
 
-delete from mart.agg_product_day as a
-where exists (select 1 from mart_change as c where c.product_id = a.product_id and c.date = a.date);
+delete from mart.agg_product_day
+where exists (
+  select 1 from mart_change as c where c.product_id = agg_product_day.product_id and c.date = agg_product_day.date
+);
 
 insert into mart.agg_product_day (
   product_id, date, units_sold, units_gross, units_returned, units_cancelled, sales_amount, revenue_amount,
@@ -112,9 +117,9 @@ from (
 where product_id <> -1
 group by product_id;
 
-delete from mart.product_day as p
-where p.date >= (select min(date) from mart_from)
-  and exists (select 1 from mart_from as f where f.product_id = p.product_id and p.date >= f.date);
+delete from mart.product_day using mart_from
+where product_day.date >= (select min(date) from mart_from)
+  and mart_from.product_id = product_day.product_id and product_day.date >= mart_from.date;
 
 -- Where the running totals go on: the row of the day before. Without one the product has not sold before, and its rows
 -- begin with its first sale from here on. A product that has none any more gets no row here, and so none in the mart.
@@ -167,18 +172,16 @@ spine as (
 summed as (
   select
     date, product_id, units_sold, units_gross, units_returned, sales_amount, revenue_amount, orders, has_sale, is_new,
-    items_sold_to_date + sum(case when is_new then units_sold else 0 end) over to_date as items_sold_to_date,
-    sales_amount_to_date + sum(case when is_new then sales_amount else 0 end) over to_date as sales_amount_to_date,
-    sum(case when has_sale then 1 else 0 end) over last_7 as days_with_sales_7d,
-    sum(case when has_sale then 1 else 0 end) over last_60 as days_with_sales_60d,
-    sum(units_sold) over last_60 as units_sold_60d,
+    items_sold_to_date + sum(case when is_new then units_sold else 0 end) over (partition by product_id order by date rows between unbounded preceding and current row) as items_sold_to_date,
+    sales_amount_to_date + sum(case when is_new then sales_amount else 0 end) over (partition by product_id order by date rows between unbounded preceding and current row) as sales_amount_to_date,
+    sum(case when has_sale then 1 else 0 end) over (partition by product_id order by date rows between 6 preceding and current row) as days_with_sales_7d,
+    sum(case when has_sale then 1 else 0 end) over (partition by product_id order by date rows between 59 preceding and current row) as days_with_sales_60d,
+    sum(units_sold) over (partition by product_id order by date rows between 59 preceding and current row) as units_sold_60d,
     first_sale_date,
-    coalesce(max(case when has_sale then date end) over to_date, last_sale_date) as last_sale_date
+    coalesce(max(case when has_sale then date end) over (
+        partition by product_id order by date rows between unbounded preceding and current row
+      ), last_sale_date) as last_sale_date
   from spine
-  window
-    to_date as (partition by product_id order by date rows between unbounded preceding and current row),
-    last_7 as (partition by product_id order by date rows between 6 preceding and current row),
-    last_60 as (partition by product_id order by date rows between 59 preceding and current row)
 )
 select
   date, product_id, units_sold, units_gross, units_returned, sales_amount, revenue_amount, orders, has_sale,
@@ -197,20 +200,21 @@ where is_new
 order by date, product_id;
 
 -- Changes that end with their own day, where the day has not just been made anew.
-update mart.product_day as p
+update mart.product_day
 set
   units_gross = c.units_gross,
   units_returned = c.units_returned,
   revenue_amount = c.revenue_amount,
   orders = c.orders
-from mart_change as c
-where p.product_id = c.product_id
-  and p.date = c.date
-  and c.changes_day
-  and not c.moves_totals
-  and not exists (select 1 from mart_from as f where f.product_id = c.product_id and f.date <= c.date);
+from (
+  select m.*
+  from mart_change as m
+  left join mart_from as f on f.product_id = m.product_id and f.date <= m.date
+  where m.changes_day and not m.moves_totals and f.product_id is null
+) as c
+where product_day.product_id = c.product_id and product_day.date = c.date;
 
 delete from mart.published;
 
 insert into mart.published (as_of, refreshed_at)
-values ({as_of}, now());
+values ({as_of}, {now});

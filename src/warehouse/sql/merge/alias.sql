@@ -8,12 +8,12 @@ claim as (
   select legacy_id, tracking_id, tracking_key from raw.tracking_alias
   where legacy_id in (select legacy_id from stage_claim)
 ),
-least as (
+first_claim as (
   select legacy_id, tracking_id, tracking_key, row_number() over (partition by legacy_id order by tracking_id) as nth
   from claim
 )
 select n.legacy_id, n.tracking_id, n.tracking_key, o.tracking_id as old_tracking_id
-from least as n
+from first_claim as n
 left join raw.tracking_alias as o on o.legacy_id = n.legacy_id
 where n.nth = 1 and (o.tracking_id is null or o.tracking_id <> n.tracking_id);
 

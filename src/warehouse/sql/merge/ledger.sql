@@ -1,7 +1,7 @@
 -- One row per object: what became of its lines.
 
 insert into raw.rejected_row (file, line, reason, text, dataset, rejected_at)
-select file, line, reason, text, 'tracking', now() from stage_rejected;
+select file, line, reason, text, 'tracking', {now} from stage_rejected;
 
 insert into raw.loaded_file (
   file, dataset, status, lines, inserted, updated, unchanged, duplicate, conflict, waiting, rejected, landed_at, loaded_at
@@ -14,7 +14,7 @@ select
   coalesce(e.inserted, 0), 0, 0, coalesce(e.duplicate, 0), coalesce(e.conflict, 0), 0,
   coalesce(r.rejected, 0),
   f.landed_at,
-  now()
+  {now}
 from stage_file as f
 left join (
   select

@@ -38,7 +38,7 @@ where source_tracking_id in (select source_tracking_id from touched_source);
 create temp table tracking_final as
 with
 every_snapshot as (
-  select source_tracking_id, tracking_key, {fact_columns}, true as is_staged, cast(null as text) as old_tracking_id, false as was_winner
+  select source_tracking_id, tracking_key, {fact_columns}, true as is_staged, cast(null as {string}) as old_tracking_id, false as was_winner
   from stage_tracking
   union all
   select source_tracking_id, tracking_key, {fact_columns}, false as is_staged, tracking_id as old_tracking_id, is_winner as was_winner
@@ -90,34 +90,3 @@ select f.tracking_id, f.tracking_key, f.is_winner, c.source_tracking_id, {c.chec
 from tracking_change as f
 join raw.superseded_checkpoint as c on c.source_tracking_id = f.source_tracking_id
 where not f.is_staged;
-
--- Ids that were there before: a new one has nothing to remove.
-create temp table tracking_replaced as
-select c.source_tracking_id
-from tracking_change as c
-where c.source_tracking_id in (select source_tracking_id from tracking_known);
-
-delete from base.fct_tracking_checkpoint where source_tracking_id in (select source_tracking_id from tracking_replaced);
-delete from raw.superseded_checkpoint where source_tracking_id in (select source_tracking_id from tracking_replaced);
-delete from base.fct_shipment_tracking where source_tracking_id in (select source_tracking_id from tracking_replaced);
-delete from raw.superseded_tracking where source_tracking_id in (select source_tracking_id from tracking_replaced);
-
-insert into base.fct_shipment_tracking (tracking_id, source_tracking_id, tracking_key, {fact_columns})
-select tracking_id, source_tracking_id, tracking_key, {fact_columns}
-from tracking_final
-where is_winner and source_tracking_id in (select source_tracking_id from tracking_change);
-
-insert into raw.superseded_tracking (tracking_id, source_tracking_id, tracking_key, {fact_columns})
-select tracking_id, source_tracking_id, tracking_key, {fact_columns}
-from tracking_final
-where not is_winner and source_tracking_id in (select source_tracking_id from tracking_change);
-
-insert into base.fct_tracking_checkpoint (tracking_id, tracking_key, source_tracking_id, {checkpoint_columns})
-select tracking_id, tracking_key, source_tracking_id, {checkpoint_columns}
-from checkpoint_final
-where is_winner;
-
-insert into raw.superseded_checkpoint (tracking_id, tracking_key, source_tracking_id, {checkpoint_columns})
-select tracking_id, tracking_key, source_tracking_id, {checkpoint_columns}
-from checkpoint_final
-where not is_winner;

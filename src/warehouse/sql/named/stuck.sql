@@ -3,6 +3,6 @@ select tracking_number, courier, tag, subtag_message, order_number, last_checkpo
 from base.fct_shipment_tracking
 where not is_test
   and tag in ('InfoReceived', 'InTransit', 'OutForDelivery', 'AttemptFail', 'Exception')
-  and updated_at < now() - interval '3 days'
+  and updated_at < {now} - interval '3 days'
 order by updated_at
 limit 100

@@ -1,5 +1,6 @@
--- Version 2 of the schema, on both engines: the shop's own data beside the trackings. Lines that begin with `--pg`
--- are for PostgreSQL only: keys, indexes and partitions, which DuckDB is better off without (docs/decisions/0003).
+-- Version 2 of the schema, on all engines: the shop's own data beside the trackings. Lines that begin with `--pg` are for
+-- PostgreSQL only: keys, indexes and partitions, which DuckDB is better off without (docs/decisions/0003). Those that
+-- begin with `--rs` are for Redshift only: on which node a row lies, and in which order rows are stored.
 
 -- The ledger also knows shop files: what they were, which day they bring to its end, and how much money they hold.
 -- A file whose bytes were replaced has several rows; all but the last are superseded.
@@ -26,6 +27,7 @@ alter table raw.rejected_row add column resolved_at timestamptz;
 --pg create index on raw.rejected_row (file, line);
 
 -- What is odd and loads all the same: one row per rule, column and file, with the keys of the first few.
+-- Redshift: spread evenly, being small and joined to nothing.
 create table raw.finding (
   file {text} not null,
   generation integer not null,
@@ -37,10 +39,13 @@ create table raw.finding (
   first_line bigint,
   examples {text},
   found_at timestamptz not null
-);
+)
+--rs diststyle even
+;
 
 -- What landed, as it came: every accepted line of every file, in the columns of the shop's tables. `version_at`,
 -- `file`, `generation` (which of the bytes that this name had) and `line` order the versions of a key.
+-- Redshift: on every node, being a few rows that are joined to everything above them.
 create table raw.retail_departments (
   department_id integer not null,
   department_name {text} not null,
@@ -48,7 +53,9 @@ create table raw.retail_departments (
   file {text} not null,
   generation integer not null,
   line bigint not null
-);
+)
+--rs diststyle all
+;
 
 create table raw.retail_categories (
   category_id integer not null,
@@ -58,8 +65,11 @@ create table raw.retail_categories (
   file {text} not null,
   generation integer not null,
   line bigint not null
-);
+)
+--rs diststyle all
+;
 
+-- Redshift: evenly, since nothing is ever spread by product; by version, as it lands.
 create table raw.retail_products (
   product_id integer not null,
   product_category_id integer not null,
@@ -71,9 +81,12 @@ create table raw.retail_products (
   file {text} not null,
   generation integer not null,
   line bigint not null
-);
+)
+--rs diststyle even sortkey (version_at)
+;
 
 -- Passwords are never loaded, and masked e-mail addresses say nothing.
+-- Redshift: by customer, of whom each has a few rows; by version, as it lands.
 create table raw.retail_customers (
   customer_id integer not null,
   customer_fname {text},
@@ -86,8 +99,11 @@ create table raw.retail_customers (
   file {text} not null,
   generation integer not null,
   line bigint not null
-);
+)
+--rs distkey (customer_id) sortkey (version_at)
+;
 
+-- Redshift: by order, as its lines and facts are; by version, as it lands, so that nothing has to be sorted again.
 create table raw.retail_orders (
   order_id bigint not null,
   order_date timestamp not null,
@@ -97,8 +113,11 @@ create table raw.retail_orders (
   file {text} not null,
   generation integer not null,
   line bigint not null
-);
+)
+--rs distkey (order_id) sortkey (version_at)
+;
 
+-- Redshift: as raw.retail_orders, beside their order.
 create table raw.retail_order_items (
   order_item_id bigint not null,
   order_item_order_id bigint not null,
@@ -110,7 +129,9 @@ create table raw.retail_order_items (
   file {text} not null,
   generation integer not null,
   line bigint not null
-);
+)
+--rs distkey (order_item_order_id) sortkey (version_at)
+;
 
 --pg create index on raw.retail_products (product_id);
 --pg create index on raw.retail_customers (customer_id);
@@ -118,6 +139,7 @@ create table raw.retail_order_items (
 --pg create index on raw.retail_order_items using brin (version_at);
 
 -- Lines whose order is not there yet; they become facts when it comes.
+-- Redshift: by order, where the order will be when it comes.
 create table raw.waiting_order_line (
   order_item_id bigint not null,
   order_id bigint not null,
@@ -131,10 +153,13 @@ create table raw.waiting_order_line (
   line bigint not null,
   --pg primary key (order_item_id),
   waiting_since timestamptz not null
-);
+)
+--rs distkey (order_id)
+;
 --pg create index on raw.waiting_order_line (order_id);
 
 -- One row per day, without holes.
+-- Redshift: dimensions are on every node, so that no join to one moves rows.
 create table base.dim_date (
   date date not null,
   year integer not null,
@@ -147,17 +172,28 @@ create table base.dim_date (
   --pg primary key (date),
   is_weekend boolean not null,
   month_start date not null
-);
+)
+--rs diststyle all sortkey (date)
+;
 insert into base.dim_date
 select
-  cast(d as date),
+  date,
   cast(extract(year from d) as integer), cast(extract(quarter from d) as integer),
   cast(extract(month from d) as integer), cast(extract(day from d) as integer),
-  cast(extract(isoyear from d) as integer), cast(extract(week from d) as integer),
-  cast(extract(isodow from d) as integer),
-  extract(isodow from d) >= 6,
+  -- A week belongs to the year that its Thursday is in.
+  cast(extract(year from thursday) as integer),
+  cast(floor((extract(doy from thursday) - 1) / 7) as integer) + 1,
+  iso_day_of_week,
+  iso_day_of_week >= 6,
   cast(date_trunc('month', d) as date)
-from (select {series} as d) as days;
+from (
+  select
+    d,
+    cast(d as date) as date,
+    date_trunc('week', d) + interval '3 days' as thursday,
+    cast(cast(d as date) - cast(date_trunc('week', d) as date) + 1 as integer) as iso_day_of_week
+  from ({series}) as days
+) as placed;
 
 -- What an order's status means: the policy of what counts as a sale and as revenue is data, and may be changed here
 -- (then run `waybill rebuild-marts`).
@@ -171,21 +207,23 @@ create table base.dim_order_status (
   --pg primary key (order_status_key),
   --pg unique (order_status),
   is_inferred boolean not null
-);
+)
+--rs diststyle all
+;
 insert into base.dim_order_status (order_status_key, order_status, is_sale, is_revenue, is_cancelled, is_final, is_inferred)
 select {key(s.order_status)}, s.order_status, s.is_sale, s.is_revenue, s.is_cancelled, s.is_final, false
 from (
-  values
-    ('CANCELED', false, false, true, true),
-    ('CLOSED', true, true, false, true),
-    ('COMPLETE', true, true, false, true),
-    ('ON_HOLD', true, false, false, false),
-    ('PAYMENT_REVIEW', true, false, false, false),
-    ('PENDING', true, false, false, false),
-    ('PENDING_PAYMENT', true, false, false, false),
-    ('PROCESSING', true, false, false, false),
-    ('SUSPECTED_FRAUD', false, false, true, false)
-) as s (order_status, is_sale, is_revenue, is_cancelled, is_final);
+  select cast('CANCELED' as {string}) as order_status,
+    false as is_sale, false as is_revenue, true as is_cancelled, true as is_final
+  union all select 'CLOSED', true, true, false, true
+  union all select 'COMPLETE', true, true, false, true
+  union all select 'ON_HOLD', true, false, false, false
+  union all select 'PAYMENT_REVIEW', true, false, false, false
+  union all select 'PENDING', true, false, false, false
+  union all select 'PENDING_PAYMENT', true, false, false, false
+  union all select 'PROCESSING', true, false, false, false
+  union all select 'SUSPECTED_FRAUD', false, false, true, false
+) as s;
 
 -- Type 1: a department or category is called what its newest version says. Inferred: named by others, not seen yet.
 create table base.dim_department (
@@ -193,7 +231,9 @@ create table base.dim_department (
   department_name {text} not null,
   --pg primary key (department_id),
   is_inferred boolean not null
-);
+)
+--rs diststyle all
+;
 
 create table base.dim_category (
   category_id integer not null,
@@ -201,9 +241,12 @@ create table base.dim_category (
   department_id integer,
   --pg primary key (category_id),
   is_inferred boolean not null
-);
+)
+--rs diststyle all
+;
 
 -- SCD2: one row per version of a product; category and department are flattened in, by their newest names.
+-- Redshift: on every node; the versions of a product lie together.
 create table base.dim_product (
   product_key bigint not null,
   product_id integer not null,
@@ -221,10 +264,13 @@ create table base.dim_product (
   --pg primary key (product_key),
   --pg unique (product_id, valid_from),
   is_inferred boolean not null
-);
+)
+--rs diststyle all sortkey (product_id, valid_from)
+;
 --pg create unique index on base.dim_product (product_id) where is_current;
 
 -- SCD2 on where customers live; who they are stands apart.
+-- Redshift: on every node; the versions of a customer lie together. Beyond some ten million customers, by customer.
 create table base.dim_customer (
   customer_key bigint not null,
   customer_id integer not null,
@@ -237,19 +283,25 @@ create table base.dim_customer (
   --pg primary key (customer_key),
   --pg unique (customer_id, valid_from),
   is_inferred boolean not null
-);
+)
+--rs diststyle all sortkey (customer_id, valid_from)
+;
 --pg create unique index on base.dim_customer (customer_id) where is_current;
 
 -- Personal data, type 1 and erasable.
+-- Redshift: by customer, once, since nothing is joined to it but one person at a time.
 create table base.customer_pii (
   customer_id integer not null,
   first_name {text},
   last_name {text},
   --pg primary key (customer_id),
   street {text}
-);
+)
+--rs distkey (customer_id)
+;
 
 -- One row per order. `ordered_at` is the shop's own clock, without a zone.
+-- Redshift: by order, so that an order and its lines meet without moving; by day, which every question names.
 create table base.fct_order (
   order_id bigint not null,
   ordered_at timestamp not null,
@@ -262,12 +314,15 @@ create table base.fct_order (
   generation integer not null,
   --pg primary key (order_id),
   line bigint not null
-);
+)
+--rs distkey (order_id) sortkey (order_date)
+;
 --pg create index on base.fct_order (order_date);
 --pg create index on base.fct_order (customer_id, order_date);
 
 -- One row per line of an order: the grain of sales. `product_id` and `customer_id` are for good, the keys beside them
 -- name the version at the time of the order.
+-- Redshift: as base.fct_order. Never by product: eight products hold 85 % of the lines, and one node would hold them.
 create table base.fct_order_line (
   order_item_id bigint not null,
   order_id bigint not null,
@@ -288,6 +343,7 @@ create table base.fct_order_line (
   line bigint not null
 )
 --pg partition by range (order_date)
+--rs distkey (order_id) sortkey (order_date)
 ;
 --pg create index on base.fct_order_line (order_item_id);
 --pg create index on base.fct_order_line (order_id);
@@ -295,6 +351,7 @@ create table base.fct_order_line (
 --pg create index on base.fct_order_line (customer_id, order_date);
 
 -- One row per change of a product's list price.
+-- Redshift: on every node, being small.
 create table base.fct_price_change (
   product_id integer not null,
   changed_at timestamptz not null,
@@ -304,10 +361,15 @@ create table base.fct_price_change (
   product_key_before bigint not null,
   --pg primary key (product_id, changed_at),
   product_key_after bigint not null
-);
+)
+--rs diststyle all
+;
 
 -- Days of products whose sales have changed since the marts were last brought up to date.
+-- Redshift: evenly: it is emptied by each refresh.
 create table mart.changed_product_day (
   product_id integer not null,
   date date not null
-);
+)
+--rs diststyle even
+;

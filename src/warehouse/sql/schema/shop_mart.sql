@@ -3,6 +3,7 @@
 
 -- One row per product and day that has lines of any status. Units, amounts and lines add up over any slice. Orders add
 -- up over the days of one product, not over products: an order may hold several.
+-- Redshift: evenly, since by product one node would do most of the work, and by day only one would answer; by day, then product.
 create table mart.agg_product_day (
   product_id integer not null,
   date date not null,
@@ -17,10 +18,13 @@ create table mart.agg_product_day (
   --pg primary key (product_id, date),
   min_unit_price decimal(12, 2),
   max_unit_price decimal(12, 2)
-);
+)
+--rs diststyle even sortkey (date, product_id)
+;
 --pg create index on mart.agg_product_day (date);
 
 -- One row per product and day, without holes, from the first day on which the product sold to the last complete day.
+-- Redshift: as mart.agg_product_day.
 create table mart.product_day (
   date date not null,
   product_id integer not null,
@@ -42,7 +46,9 @@ create table mart.product_day (
   has_ceased_selling boolean not null,
   --pg primary key (date, product_id),
   ceased_on date
-);
+)
+--rs diststyle even sortkey (date, product_id)
+;
 --pg create index on mart.product_day (product_id, date);
 --pg create index on mart.product_day (date, product_id) where has_ceased_selling;
 
@@ -74,7 +80,9 @@ comment on column mart.product_day.ceased_on is
 create table mart.published (
   as_of date not null,
   refreshed_at timestamptz not null
-);
+)
+--rs diststyle all
+;
 
 -- Products that sold on more than 30 of the last 60 days and on none of the last 7. One row per product, of the
 -- published day: nothing is left to filter or to group.
@@ -187,12 +195,12 @@ from (
     b.tracking_id, b.tracking_key, coalesce(i.order_id, n.order_id) as order_id,
     case when i.order_id is not null then 'order_id' else 'order_number' end as link_source
   from base.fct_shipment_tracking as b
-  left join base.fct_order as i on cast(i.order_id as text) = b.order_id
-  left join base.fct_order as n on cast(n.order_id as text) = replace(b.order_number, '#', '')
+  left join base.fct_order as i on cast(i.order_id as {string}) = b.order_id
+  left join base.fct_order as n on cast(n.order_id as {string}) = replace(b.order_number, '#', '')
   where not b.is_test
 ) as t
 join base.fct_order_line as l on l.order_id = t.order_id;
---pg create index on base.fct_order (cast(order_id as text));
+--pg create index on base.fct_order (cast(order_id as {string}));
 
 -- Parcels of an order that is not there, and lines of orders that are sales and have no parcel yet.
 create view mart.unlinked_tracking as
@@ -221,7 +229,7 @@ select
   cast(t.delivered_at as date) - l.order_date as days_to_deliver,
   case
     when coalesce(t.promised_delivery_at, t.estimated_delivery_at) is null then null
-    else coalesce(t.delivered_at, now()) > coalesce(t.promised_delivery_at, t.estimated_delivery_at)
+    else coalesce(t.delivered_at, {now}) > coalesce(t.promised_delivery_at, t.estimated_delivery_at)
   end as is_late
 from base.bridge_order_line_tracking as b
 join base.fct_order_line as l on l.order_item_id = b.order_item_id
@@ -233,7 +241,10 @@ select
   count(distinct tracking_id) as parcels,
   count(distinct case when delivered_at is not null then tracking_id end) as delivered,
   count(distinct case when is_late then tracking_id end) as late,
-  cast(round(cast(avg(days_to_deliver) as decimal(24, 6)), 2) as decimal(12, 2)) as days_to_deliver
+  -- Redshift's mean of whole numbers is a whole number.
+  cast(
+    round(cast(avg(cast(days_to_deliver as decimal(24, 6))) as decimal(24, 6)), 2) as decimal(12, 2)
+  ) as days_to_deliver
 from mart.delivery_performance
 group by courier;
 
@@ -251,40 +262,40 @@ from raw.finding as f
 join raw.loaded_file as l on l.file = f.file and l.generation = f.generation and l.status = 'loaded'
 group by f.rule, f.severity, f.dataset, f.column_name
 union all
-select 'inferred_member', 'warn', 'departments', cast(null as text), count(*), cast(min(department_id) as text)
+select 'inferred_member', 'warn', 'departments', cast(null as {string}), count(*), cast(min(department_id) as {string})
 from base.dim_department where is_inferred having count(*) > 0
 union all
-select 'inferred_member', 'warn', 'categories', cast(null as text), count(*), cast(min(category_id) as text)
+select 'inferred_member', 'warn', 'categories', cast(null as {string}), count(*), cast(min(category_id) as {string})
 from base.dim_category where is_inferred having count(*) > 0
 union all
-select 'inferred_member', 'warn', 'products', cast(null as text), count(*), cast(min(product_id) as text)
+select 'inferred_member', 'warn', 'products', cast(null as {string}), count(*), cast(min(product_id) as {string})
 from base.dim_product where is_inferred having count(*) > 0
 union all
-select 'inferred_member', 'warn', 'customers', cast(null as text), count(*), cast(min(customer_id) as text)
+select 'inferred_member', 'warn', 'customers', cast(null as {string}), count(*), cast(min(customer_id) as {string})
 from base.dim_customer where is_inferred having count(*) > 0
 union all
-select 'inferred_member', 'warn', 'order_statuses', cast(null as text), count(*), min(order_status)
+select 'inferred_member', 'warn', 'order_statuses', cast(null as {string}), count(*), min(order_status)
 from base.dim_order_status where is_inferred having count(*) > 0
 union all
-select 'category_without_products', 'info', 'categories', cast(null as text), count(*), cast(min(c.category_id) as text)
+select 'category_without_products', 'info', 'categories', cast(null as {string}), count(*), cast(min(c.category_id) as {string})
 from base.dim_category as c
 where not exists (select 1 from base.dim_product as p where p.category_id = c.category_id)
 having count(*) > 0
 union all
-select 'customer_without_orders', 'info', 'customers', cast(null as text), count(*), cast(min(c.customer_id) as text)
+select 'customer_without_orders', 'info', 'customers', cast(null as {string}), count(*), cast(min(c.customer_id) as {string})
 from base.dim_customer as c
 where c.is_current and not exists (select 1 from base.fct_order as o where o.customer_id = c.customer_id)
 having count(*) > 0
 union all
-select 'order_without_lines', 'warn', 'orders', cast(null as text), count(*), cast(min(o.order_id) as text)
+select 'order_without_lines', 'warn', 'orders', cast(null as {string}), count(*), cast(min(o.order_id) as {string})
 from base.fct_order as o
 where not exists (select 1 from base.fct_order_line as l where l.order_id = o.order_id)
 having count(*) > 0
 union all
-select 'line_without_order', 'warn', 'order_items', cast(null as text), count(*), cast(min(order_item_id) as text)
+select 'line_without_order', 'warn', 'order_items', cast(null as {string}), count(*), cast(min(order_item_id) as {string})
 from raw.waiting_order_line having count(*) > 0
 union all
-select 'product_never_sold', 'info', 'products', cast(null as text), count(*), cast(min(p.product_id) as text)
+select 'product_never_sold', 'info', 'products', cast(null as {string}), count(*), cast(min(p.product_id) as {string})
 from base.dim_product as p
 where p.is_current and not exists (select 1 from base.fct_order_line as l where l.product_id = p.product_id)
 having count(*) > 0;

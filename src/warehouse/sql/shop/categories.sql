@@ -45,7 +45,7 @@ insert into base.dim_category (category_id, category_name, department_id, is_inf
 select category_id, category_name, category_department_id, false from category_new;
 
 insert into base.dim_department (department_id, department_name, is_inferred)
-select distinct c.category_department_id, concat('Unknown department ', c.category_department_id), true
+select distinct c.category_department_id, 'Unknown department ' || cast(c.category_department_id as {string}), true
 from stage_categories as c
 left join base.dim_department as d on d.department_id = c.category_department_id
 where d.department_id is null;
@@ -58,4 +58,4 @@ from (
   join base.dim_department as d on d.department_id = c.department_id
   where c.category_id in (select category_id from category_new)
 ) as n
-where base.dim_product.category_id = n.category_id;
+where dim_product.category_id = n.category_id;

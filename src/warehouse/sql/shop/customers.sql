@@ -25,20 +25,20 @@ create temp table shop_outcome as
 select
   s.line,
   case
-    when s.line <> l.line and s.customer_fname is not distinct from l.customer_fname
-      and s.customer_lname is not distinct from l.customer_lname
-      and s.customer_street is not distinct from l.customer_street
-      and s.customer_city is not distinct from l.customer_city
-      and s.customer_state is not distinct from l.customer_state
-      and s.customer_zipcode is not distinct from l.customer_zipcode then 'duplicate'
+    when s.line <> l.line and {same(s.customer_fname, l.customer_fname)}
+      and {same(s.customer_lname, l.customer_lname)}
+      and {same(s.customer_street, l.customer_street)}
+      and {same(s.customer_city, l.customer_city)}
+      and {same(s.customer_state, l.customer_state)}
+      and {same(s.customer_zipcode, l.customer_zipcode)} then 'duplicate'
     when s.line <> l.line then 'conflict'
     when k.customer_id is null then 'inserted'
-    when s.customer_fname is not distinct from k.customer_fname
-      and s.customer_lname is not distinct from k.customer_lname
-      and s.customer_street is not distinct from k.customer_street
-      and s.customer_city is not distinct from k.customer_city
-      and s.customer_state is not distinct from k.customer_state
-      and s.customer_zipcode is not distinct from k.customer_zipcode then 'unchanged'
+    when {same(s.customer_fname, k.customer_fname)}
+      and {same(s.customer_lname, k.customer_lname)}
+      and {same(s.customer_street, k.customer_street)}
+      and {same(s.customer_city, k.customer_city)}
+      and {same(s.customer_state, k.customer_state)}
+      and {same(s.customer_zipcode, k.customer_zipcode)} then 'unchanged'
     else 'updated'
   end as outcome
 from stage_customers as s
@@ -75,15 +75,15 @@ from (
 create temp table customer_chain as
 select
   customer_id, customer_city, customer_state, customer_zipcode,
-  case when nth_version = 1 then timestamptz '1900-01-01 00:00:00+00' else version_at end as valid_from,
+  case when nth_version = 1 then cast('1900-01-01 00:00:00+00' as timestamptz) else version_at end as valid_from,
   coalesce(
-    lead(version_at) over (partition by customer_id order by version_at), timestamptz '9999-01-01 00:00:00+00'
+    lead(version_at) over (partition by customer_id order by version_at), cast('9999-01-01 00:00:00+00' as timestamptz)
   ) as valid_to
 from customer_change
 where nth_version = 1
-  or customer_city is distinct from city_before
-  or customer_state is distinct from state_before
-  or customer_zipcode is distinct from zipcode_before;
+  or {differs(customer_city, city_before)}
+  or {differs(customer_state, state_before)}
+  or {differs(customer_zipcode, zipcode_before)};
 
 create temp table customer_rekey as
 select customer_id, min(valid_from) as changed_from
@@ -98,7 +98,7 @@ from (
   left join customer_chain as n on n.customer_id = o.customer_id and n.valid_from = o.valid_from
   where o.customer_id in (select customer_id from customer_last) and n.customer_id is null
 ) as differs
-where valid_from > timestamptz '1900-01-01 00:00:00+00'
+where valid_from > cast('1900-01-01 00:00:00+00' as timestamptz)
 group by customer_id;
 
 delete from base.dim_customer where customer_id in (select customer_id from customer_last);
@@ -106,9 +106,9 @@ insert into base.dim_customer (
   customer_key, customer_id, city, state, zipcode, valid_from, valid_to, is_current, is_inferred
 )
 select
-  {key(concat(c.customer_id, '|', cast({micros(c.valid_from)} as bigint)))},
+  {version_key(c.customer_id, c.valid_from)},
   c.customer_id, c.customer_city, c.customer_state, c.customer_zipcode, c.valid_from, c.valid_to,
-  c.valid_to = timestamptz '9999-01-01 00:00:00+00', false
+  c.valid_to = cast('9999-01-01 00:00:00+00' as timestamptz), false
 from customer_chain as c;
 
 delete from base.customer_pii where customer_id in (select customer_id from customer_last);
@@ -123,12 +123,12 @@ from (
   join customer_rekey as r on r.customer_id = d.customer_id
   where d.valid_to > r.changed_from
 ) as c
-where c.customer_id = base.fct_order.customer_id
-  and base.fct_order.order_date >= cast((select min(changed_from) from customer_rekey) at time zone 'UTC' as date)
-  and base.fct_order.ordered_at >= c.changed_from at time zone 'UTC'
-  and c.valid_from <= base.fct_order.ordered_at at time zone 'UTC'
-  and c.valid_to > base.fct_order.ordered_at at time zone 'UTC'
-  and base.fct_order.customer_key <> c.customer_key;
+where c.customer_id = fct_order.customer_id
+  and fct_order.order_date >= cast((select min(changed_from) from customer_rekey) at time zone 'UTC' as date)
+  and fct_order.ordered_at >= c.changed_from at time zone 'UTC'
+  and c.valid_from <= fct_order.ordered_at at time zone 'UTC'
+  and c.valid_to > fct_order.ordered_at at time zone 'UTC'
+  and fct_order.customer_key <> c.customer_key;
 
 update base.fct_order_line
 set customer_key = c.customer_key
@@ -138,9 +138,9 @@ from (
   join customer_rekey as r on r.customer_id = d.customer_id
   where d.valid_to > r.changed_from
 ) as c
-where c.customer_id = base.fct_order_line.customer_id
-  and base.fct_order_line.order_date >= cast((select min(changed_from) from customer_rekey) at time zone 'UTC' as date)
-  and base.fct_order_line.ordered_at >= c.changed_from at time zone 'UTC'
-  and c.valid_from <= base.fct_order_line.ordered_at at time zone 'UTC'
-  and c.valid_to > base.fct_order_line.ordered_at at time zone 'UTC'
-  and base.fct_order_line.customer_key <> c.customer_key;
+where c.customer_id = fct_order_line.customer_id
+  and fct_order_line.order_date >= cast((select min(changed_from) from customer_rekey) at time zone 'UTC' as date)
+  and fct_order_line.ordered_at >= c.changed_from at time zone 'UTC'
+  and c.valid_from <= fct_order_line.ordered_at at time zone 'UTC'
+  and c.valid_to > fct_order_line.ordered_at at time zone 'UTC'
+  and fct_order_line.customer_key <> c.customer_key;

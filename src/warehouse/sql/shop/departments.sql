@@ -46,5 +46,5 @@ select department_id, department_name, false from department_new;
 update base.dim_product
 set department_name = n.department_name
 from department_new as n
-where base.dim_product.department_id = n.department_id
-  and base.dim_product.department_name is distinct from n.department_name;
+where dim_product.department_id = n.department_id
+  and {differs(dim_product.department_name, n.department_name)};

@@ -7,7 +7,7 @@ where status = 'loaded' and dataset in (select dataset from stage_shop_file)
   and generation < (select generation from stage_shop_file);
 
 -- What was wrong with the bytes that were replaced is nobody's work any more.
-update raw.rejected_row set status = 'superseded', resolved_at = now()
+update raw.rejected_row set status = 'superseded', resolved_at = {now}
 where status = 'open' and dataset in (select dataset from stage_shop_file)
   and file in (select file from stage_shop_file where status = 'loaded')
   and generation < (select generation from stage_shop_file);
@@ -16,15 +16,16 @@ where status = 'open' and dataset in (select dataset from stage_shop_file)
 -- found again by the next look at the files, and loaded.
 delete from raw.loaded_file
 where status = 'duplicate' and dataset in (select dataset from stage_shop_file where status = 'loaded')
-  and (file, generation) in (
-    select d.file, d.generation
+  and exists (
+    select 1
     from raw.loaded_file as d
     join raw.loaded_file as t on t.dataset = d.dataset and t.sha256 = d.sha256 and t.status in ('loaded', 'superseded')
     cross join stage_shop_file as s
-    where d.status = 'duplicate' and d.dataset = s.dataset
+    where d.file = loaded_file.file and d.generation = loaded_file.generation
+      and d.status = 'duplicate' and d.dataset = s.dataset
       and (
-        ((d.version_at, d.file) < (s.version_at, s.file) and (s.version_at, s.file) < (t.version_at, t.file))
-        or ((t.version_at, t.file) < (s.version_at, s.file) and (s.version_at, s.file) < (d.version_at, d.file))
+        ({after(s.version_at, s.file; d.version_at, d.file)} and {after(t.version_at, t.file; s.version_at, s.file)})
+        or ({after(s.version_at, s.file; t.version_at, t.file)} and {after(d.version_at, d.file; s.version_at, s.file)})
         -- Or its twin is replaced.
         or t.file = s.file
       )
@@ -38,7 +39,7 @@ select
   s.file, s.generation, s.dataset, s.status, s.lines,
   coalesce(o.inserted, 0), coalesce(o.updated, 0), coalesce(o.unchanged, 0), coalesce(o.duplicate, 0),
   coalesce(o.conflict, 0), coalesce(o.waiting, 0), s.rejected,
-  s.modified_at, now(), s.sha256, s.bytes, s.modified_at, s.version_at, s.closes_on,
+  s.modified_at, {now}, s.sha256, s.bytes, s.modified_at, s.version_at, s.closes_on,
   cast(s.money_cents * 0.01 as decimal(18, 2))
 from stage_shop_file as s
 cross join (

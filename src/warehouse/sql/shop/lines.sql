@@ -4,7 +4,7 @@
 -- In two steps, or DuckDB, which takes the products for few, compares every order with every product.
 create temp table line_fact as
 with
-line_ordered as materialized (
+line_ordered as {materialized} (
   select
     l.order_item_id, l.order_id, o.order_date, o.ordered_at, l.product_id, o.customer_id, o.customer_key,
     o.order_status_key, l.quantity, l.unit_price, l.line_amount, l.version_at, l.file, l.generation, l.line
@@ -72,7 +72,7 @@ insert into raw.waiting_order_line (
 )
 select
   l.order_item_id, l.order_id, l.product_id, l.quantity, l.unit_price, l.line_amount, l.version_at, l.file,
-  l.generation, l.line, now()
+  l.generation, l.line, {now}
 from line_put as l
 left join line_fact as n on n.order_item_id = l.order_item_id
 where n.order_item_id is null;

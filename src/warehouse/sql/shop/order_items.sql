@@ -55,7 +55,9 @@ select
       and k.line_amount = cast(l.subtotal_cents * 0.01 as decimal(14, 2))
       and k.unit_price = cast(l.price_cents * 0.01 as decimal(12, 2)) then 'unchanged'
     when k.order_item_id is not null
-      and (f.version_at, f.source_file, f.source_generation, l.line) <= (k.version_at, k.file, k.generation, k.line)
+      and not {after(
+        f.version_at, f.source_file, f.source_generation, l.line; k.version_at, k.file, k.generation, k.line
+      )}
       then 'unchanged'
     when o.order_id is null then 'waiting'
     when k.order_item_id is null then 'inserted'
@@ -91,10 +93,11 @@ insert into base.dim_product (
   department_id, department_name, valid_from, valid_to, is_current, is_inferred
 )
 select distinct
-  {key(concat(i.order_item_product_id, '|', cast({micros(timestamptz '1900-01-01 00:00:00+00')} as bigint)))},
-  i.order_item_product_id, concat('Unknown product ', i.order_item_product_id), cast(null as text), cast(null as text),
-  cast(null as decimal(12, 2)), cast(null as integer), cast(null as text), cast(null as integer), cast(null as text),
-  timestamptz '1900-01-01 00:00:00+00', timestamptz '9999-01-01 00:00:00+00', true, true
+  {version_key(i.order_item_product_id, cast('1900-01-01 00:00:00+00' as timestamptz))},
+  i.order_item_product_id, 'Unknown product ' || cast(i.order_item_product_id as {string}),
+  cast(null as {string}), cast(null as {string}), cast(null as decimal(12, 2)),
+  cast(null as integer), cast(null as {string}), cast(null as integer), cast(null as {string}),
+  cast('1900-01-01 00:00:00+00' as timestamptz), cast('9999-01-01 00:00:00+00' as timestamptz), true, true
 from stage_order_items as i
 left join base.dim_product as k on k.product_id = i.order_item_product_id
 where k.product_id is null;
@@ -112,7 +115,7 @@ from item_last as i
 cross join stage_shop_file as f
 left join item_known as k on k.order_item_id = i.order_item_id
 where k.order_item_id is null
-  or (f.version_at, f.source_file, f.source_generation, i.line) > (k.version_at, k.file, k.generation, k.line);
+  or {after(f.version_at, f.source_file, f.source_generation, i.line; k.version_at, k.file, k.generation, k.line)};
 
 create temp table line_before as
 select

@@ -31,7 +31,7 @@ select
     when k.order_id is null then 'inserted'
     when k.ordered_at = l.order_date at time zone 'UTC' and k.customer_id = l.order_customer_id
       and k.order_status_key = {key(l.order_status)} then 'unchanged'
-    when (f.version_at, f.source_file, f.source_generation, l.line) > (k.version_at, k.file, k.generation, k.line)
+    when {after(f.version_at, f.source_file, f.source_generation, l.line; k.version_at, k.file, k.generation, k.line)}
       then 'updated'
     -- Older than what is known.
     else 'unchanged'
@@ -70,9 +70,9 @@ insert into base.dim_customer (
   customer_key, customer_id, city, state, zipcode, valid_from, valid_to, is_current, is_inferred
 )
 select distinct
-  {key(concat(o.order_customer_id, '|', cast({micros(timestamptz '1900-01-01 00:00:00+00')} as bigint)))},
-  o.order_customer_id, cast(null as text), cast(null as text), cast(null as text),
-  timestamptz '1900-01-01 00:00:00+00', timestamptz '9999-01-01 00:00:00+00', true, true
+  {version_key(o.order_customer_id, cast('1900-01-01 00:00:00+00' as timestamptz))},
+  o.order_customer_id, cast(null as {string}), cast(null as {string}), cast(null as {string}),
+  cast('1900-01-01 00:00:00+00' as timestamptz), cast('9999-01-01 00:00:00+00' as timestamptz), true, true
 from stage_orders as o
 left join base.dim_customer as k on k.customer_id = o.order_customer_id
 where k.customer_id is null;
@@ -93,7 +93,7 @@ from order_last as o
 cross join stage_shop_file as f
 left join order_known as k on k.order_id = o.order_id
 where k.order_id is null
-  or (f.version_at, f.source_file, f.source_generation, o.line) > (k.version_at, k.file, k.generation, k.line);
+  or {after(f.version_at, f.source_file, f.source_generation, o.line; k.version_at, k.file, k.generation, k.line)};
 
 create temp table order_replaced as
 select k.order_id, k.order_date, p.is_same

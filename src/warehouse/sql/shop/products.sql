@@ -13,14 +13,14 @@ select
   s.line,
   case
     when s.line <> l.line and s.product_category_id = l.product_category_id and s.product_name = l.product_name
-      and s.product_description is not distinct from l.product_description
-      and s.price_cents = l.price_cents and s.product_image is not distinct from l.product_image then 'duplicate'
+      and {same(s.product_description, l.product_description)}
+      and s.price_cents = l.price_cents and {same(s.product_image, l.product_image)} then 'duplicate'
     when s.line <> l.line then 'conflict'
     when k.product_id is null or k.is_inferred then 'inserted'
     when k.category_id = s.product_category_id and k.product_name = s.product_name
-      and k.product_description is not distinct from s.product_description
+      and {same(k.product_description, s.product_description)}
       and k.list_price = cast(s.price_cents * 0.01 as decimal(12, 2))
-      and k.image_url is not distinct from s.product_image then 'unchanged'
+      and {same(k.image_url, s.product_image)} then 'unchanged'
     else 'updated'
   end as outcome
 from stage_products as s
@@ -61,22 +61,22 @@ from (
 where nth_version = 1
   or product_category_id <> category_before
   or product_name <> name_before
-  or product_description is distinct from description_before
+  or {differs(product_description, description_before)}
   or product_price <> price_before
-  or product_image is distinct from image_before;
+  or {differs(product_image, image_before)};
 
 create temp table product_chain as
 select
   product_id, product_category_id, product_name, product_description, product_price, product_image,
-  case when nth_version = 1 then timestamptz '1900-01-01 00:00:00+00' else version_at end as valid_from,
+  case when nth_version = 1 then cast('1900-01-01 00:00:00+00' as timestamptz) else version_at end as valid_from,
   coalesce(
-    lead(version_at) over (partition by product_id order by version_at), timestamptz '9999-01-01 00:00:00+00'
+    lead(version_at) over (partition by product_id order by version_at), cast('9999-01-01 00:00:00+00' as timestamptz)
   ) as valid_to,
   lag(product_price) over (partition by product_id order by version_at) as price_before
 from product_change;
 
 insert into base.dim_category (category_id, category_name, department_id, is_inferred)
-select distinct c.product_category_id, concat('Unknown category ', c.product_category_id), cast(null as integer), true
+select distinct c.product_category_id, 'Unknown category ' || cast(c.product_category_id as {string}), cast(null as integer), true
 from stage_products as c
 left join base.dim_category as k on k.category_id = c.product_category_id
 where k.category_id is null;
@@ -95,7 +95,7 @@ from (
   left join product_chain as n on n.product_id = o.product_id and n.valid_from = o.valid_from
   where o.product_id in (select product_id from product_last) and n.product_id is null
 ) as differs
-where valid_from > timestamptz '1900-01-01 00:00:00+00'
+where valid_from > cast('1900-01-01 00:00:00+00' as timestamptz)
 group by product_id;
 
 delete from base.dim_product where product_id in (select product_id from product_last);
@@ -104,10 +104,10 @@ insert into base.dim_product (
   department_id, department_name, valid_from, valid_to, is_current, is_inferred
 )
 select
-  {key(concat(c.product_id, '|', cast({micros(c.valid_from)} as bigint)))},
+  {version_key(c.product_id, c.valid_from)},
   c.product_id, c.product_name, c.product_description, c.product_image, c.product_price,
   c.product_category_id, k.category_name, k.department_id, d.department_name,
-  c.valid_from, c.valid_to, c.valid_to = timestamptz '9999-01-01 00:00:00+00', false
+  c.valid_from, c.valid_to, c.valid_to = cast('9999-01-01 00:00:00+00' as timestamptz), false
 from product_chain as c
 left join base.dim_category as k on k.category_id = c.product_category_id
 left join base.dim_department as d on d.department_id = k.department_id;
@@ -131,11 +131,11 @@ from (
   join product_rekey as r on r.product_id = d.product_id
   where d.valid_to > r.changed_from
 ) as p
-where p.product_id = base.fct_order_line.product_id
+where p.product_id = fct_order_line.product_id
   -- The first bound is for partitions, the second for each product.
-  and base.fct_order_line.order_date
+  and fct_order_line.order_date
     >= cast((select min(changed_from) from product_rekey) at time zone 'UTC' as date)
-  and base.fct_order_line.ordered_at >= p.changed_from at time zone 'UTC'
-  and p.valid_from <= base.fct_order_line.ordered_at at time zone 'UTC'
-  and p.valid_to > base.fct_order_line.ordered_at at time zone 'UTC'
-  and base.fct_order_line.product_key <> p.product_key;
+  and fct_order_line.ordered_at >= p.changed_from at time zone 'UTC'
+  and p.valid_from <= fct_order_line.ordered_at at time zone 'UTC'
+  and p.valid_to > fct_order_line.ordered_at at time zone 'UTC'
+  and fct_order_line.product_key <> p.product_key;

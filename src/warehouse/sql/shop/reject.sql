@@ -3,12 +3,12 @@
 insert into raw.rejected_row (
   file, generation, line, reason, text, dataset, rejected_at, byte_offset, column_name, detail, raw_base64, status
 )
-select s.file, s.generation, r.line, r.reason, r.text, s.dataset, now(), r.byte_offset, r.column_name, r.detail,
+select s.file, s.generation, r.line, r.reason, r.text, s.dataset, {now}, r.byte_offset, r.column_name, r.detail,
   r.raw_base64, 'open'
 from stage_shop_reject as r
 cross join stage_shop_file as s;
 
 insert into raw.finding (file, generation, dataset, rule, severity, column_name, occurrences, first_line, examples, found_at)
-select s.file, s.generation, s.dataset, f.rule, f.severity, f.column_name, f.occurrences, f.first_line, f.examples, now()
+select s.file, s.generation, s.dataset, f.rule, f.severity, f.column_name, f.occurrences, f.first_line, f.examples, {now}
 from stage_finding as f
 cross join stage_shop_file as s;

@@ -1,0 +1,605 @@
+//! The warehouse in Amazon Redshift. It has never been run on a cluster: see docs/WAREHOUSE.md.
+//!
+//! A load is one transaction behind a lock: rows are staged in S3, COPY with a manifest fills the stage tables, the
+//! shared merge runs, and an audit takes the place of keys, which Redshift does not hold. It is spoken to through
+//! PostgreSQL's protocol in plain statements, values as text. [`RedshiftWarehouse::in_lab`] runs the same statements on
+//! a PostgreSQL server, as far as that understands them.
+
+mod answer;
+mod copy;
+#[cfg(test)]
+mod golden;
+mod lab;
+mod s3;
+mod sql;
+mod staging;
+
+use std::io::Read;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use futures_util::SinkExt;
+use jiff::Timestamp;
+use jiff::civil::Date;
+use tokio::sync::{Mutex, MutexGuard};
+use tokio_postgres::{Client, Config, SimpleQueryMessage, Transaction};
+
+use crate::event::identity::checkpoint_key;
+use crate::failpoint::failpoint;
+use crate::retail::read::ShopFile;
+
+pub use s3::S3Staging;
+pub use staging::Staging;
+
+use super::erase::{self, ERASED, WORD};
+use super::plan::{self, STAGES};
+use super::postgres::tls;
+use super::rows::{FileOutcome, LoadSet};
+use super::shop::{self, Decision, Known, REDSHIFT, Status};
+use super::{
+    Answer, Erasure, MartState, SCHEMA_VERSION, SchemaState, ShopEntry, ShopOutcome, Warehouse,
+    WarehouseError,
+};
+use sql::{Access, Step};
+use staging::{Packed, Staged};
+
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Rows as text.
+type Rows = Vec<Vec<Option<String>>>;
+
+/// Who reads the staging bucket.
+#[derive(Debug, Clone)]
+pub struct RedshiftOptions {
+    /// The role that the cluster takes on to read it: its ARN, or `default`.
+    pub role: String,
+    /// The bucket's region, when it is not the cluster's.
+    pub region: Option<String>,
+}
+
+/// The warehouse in a Redshift database.
+pub struct RedshiftWarehouse {
+    config: Config,
+    tls: tls::Tls,
+    staging: Arc<dyn Staging>,
+    access: Access,
+    is_lab: bool,
+    /// Everything that writes: the lock lets one do so at a time.
+    writer: Mutex<Option<Client>>,
+    /// Queries, which may come while a load runs.
+    reader: Mutex<Option<Client>>,
+}
+
+impl RedshiftWarehouse {
+    /// Uses the database at `url` (`redshift://user:password@host:5439/database?sslmode=…&sslrootcert=…`), and
+    /// `staging` for rows on their way. Nothing is connected yet.
+    pub fn open(
+        url: &str,
+        staging: Arc<dyn Staging>,
+        options: RedshiftOptions,
+    ) -> Result<RedshiftWarehouse, WarehouseError> {
+        let url = url.replacen("redshift://", "postgres://", 1);
+        let (url, tls) = tls::split(&url)?;
+        // The cause could quote the address, and the address may hold a password.
+        let mut config: Config =
+            url.parse().map_err(|_| WarehouseError::Refused("the Redshift address cannot be read".into()))?;
+        config
+            .ssl_mode(tls.negotiation())
+            .connect_timeout(CONNECT_TIMEOUT)
+            .keepalives(true)
+            .keepalives_idle(Duration::from_secs(30))
+            .tcp_user_timeout(Duration::from_secs(60))
+            .application_name("waybill");
+        Ok(RedshiftWarehouse {
+            config,
+            tls,
+            staging,
+            access: Access { role: options.role, region: options.region },
+            is_lab: false,
+            writer: Mutex::default(),
+            reader: Mutex::default(),
+        })
+    }
+
+    /// The same on a PostgreSQL server (15 or newer): for tests, see [`lab`].
+    #[doc(hidden)]
+    pub fn in_lab(url: &str, staging: Arc<dyn Staging>) -> Result<RedshiftWarehouse, WarehouseError> {
+        let options = RedshiftOptions { role: "default".to_owned(), region: None };
+        Ok(RedshiftWarehouse { is_lab: true, ..RedshiftWarehouse::open(url, staging, options)? })
+    }
+
+    /// A live connection in its slot.
+    async fn client<'a>(
+        &self,
+        slot: &'a Mutex<Option<Client>>,
+    ) -> Result<MutexGuard<'a, Option<Client>>, WarehouseError> {
+        let mut slot = slot.lock().await;
+        if slot.as_ref().is_none_or(Client::is_closed) {
+            *slot = Some(self.connect().await?);
+        }
+        Ok(slot)
+    }
+
+    async fn connect(&self) -> Result<Client, WarehouseError> {
+        let connect = |error: tokio_postgres::Error| failed("connect to Redshift", &error);
+        let (client, connection) = self.config.connect(self.tls.connector()?).await.map_err(connect)?;
+        tokio::spawn(async move {
+            // Its end is seen by the client's next call.
+            let _ = connection.await;
+        });
+        for setting in sql::SESSION {
+            client.batch_execute(&self.said(setting)).await.map_err(connect)?;
+        }
+        if self.is_lab {
+            client.batch_execute(lab::FUNCTIONS).await.map_err(connect)?;
+        }
+        Ok(client)
+    }
+
+    /// A statement as this server takes it.
+    fn said(&self, sql: &str) -> String {
+        if self.is_lab { lab::translate(sql) } else { sql.to_owned() }
+    }
+
+    /// Rows of one statement outside of a transaction of ours.
+    async fn rows(&self, client: &Client, sql: &str) -> Result<Rows, tokio_postgres::Error> {
+        Ok(texts(&client.simple_query(&self.said(sql)).await?))
+    }
+
+    /// 0 when there is no schema of ours.
+    async fn version(&self, client: &Client) -> Result<i32, tokio_postgres::Error> {
+        if number(&self.rows(client, sql::HAS_SCHEMA).await?) == 0 {
+            return Ok(0);
+        }
+        let version = number(&self.rows(client, sql::VERSION).await?);
+        Ok(i32::try_from(version).unwrap_or(i32::MAX))
+    }
+
+    fn work<'a>(&'a self, transaction: &'a Transaction<'a>, what: &'a str) -> Work<'a> {
+        Work { warehouse: self, transaction, what }
+    }
+}
+
+/// A transaction under way.
+struct Work<'a> {
+    warehouse: &'a RedshiftWarehouse,
+    transaction: &'a Transaction<'a>,
+    /// What is being done, for a message.
+    what: &'a str,
+}
+
+impl Work<'_> {
+    async fn rows(&self, sql: &str) -> Result<Rows, WarehouseError> {
+        if self.warehouse.is_lab
+            && let Some(copy) = lab::copy(sql)
+        {
+            self.copy_in_lab(&copy).await?;
+            return Ok(Vec::new());
+        }
+        let said = self.transaction.simple_query(&self.warehouse.said(sql)).await;
+        said.map(|messages| texts(&messages)).map_err(|error| failed(self.what, &error))
+    }
+
+    /// Runs these; the last outcomes among their answers.
+    async fn perform(&self, steps: &[Step], staged: Option<&Staged>) -> Result<Rows, WarehouseError> {
+        let mut outcomes = Vec::new();
+        for step in steps {
+            let rows = self.rows(step.sql()).await?;
+            match step {
+                Step::Run(_) => {}
+                Step::Outcomes(_) => outcomes = rows,
+                Step::Staged(table, _) => {
+                    let expected = staged.and_then(|staged| staged.rows.get(table)).copied().unwrap_or(0);
+                    let found = number(&rows);
+                    if u64::try_from(found).ok() != Some(expected) {
+                        return Err(WarehouseError::Refused(format!(
+                            "cannot {}: {found} of {expected} rows arrived in {table}",
+                            self.what
+                        )));
+                    }
+                }
+                Step::Audit(_) => {
+                    let wrong: Vec<String> = rows
+                        .iter()
+                        .filter(|row| text(row, 1) != "0")
+                        .map(|row| format!("{} ({})", text(row, 0), text(row, 1)))
+                        .collect();
+                    if !wrong.is_empty() {
+                        return Err(WarehouseError::Refused(format!(
+                            "cannot {}: the audit found {}",
+                            self.what,
+                            wrong.join(", ")
+                        )));
+                    }
+                }
+            }
+        }
+        Ok(outcomes)
+    }
+
+    async fn copy_in_lab(&self, copy: &lab::Copy<'_>) -> Result<(), WarehouseError> {
+        let said = |error: tokio_postgres::Error| failed(self.what, &error);
+        let unreadable = |_| WarehouseError::Refused(format!("{} cannot be read", copy.manifest));
+        let staging = &self.warehouse.staging;
+        let manifest: serde_json::Value =
+            serde_json::from_slice(&staging.get(copy.manifest).await?).map_err(unreadable)?;
+        let sink =
+            self.transaction.copy_in::<_, Bytes>(&lab::copy_from_stdin(copy.table)).await.map_err(said)?;
+        let mut sink = std::pin::pin!(sink);
+        for entry in manifest["entries"].as_array().into_iter().flatten() {
+            let packed = staging.get(entry["url"].as_str().unwrap_or_default()).await?;
+            let mut rows = Vec::new();
+            flate2::read::MultiGzDecoder::new(packed.as_ref())
+                .read_to_end(&mut rows)
+                .map_err(|_| WarehouseError::Refused(format!("{} cannot be unpacked", copy.manifest)))?;
+            sink.send(Bytes::from(rows)).await.map_err(said)?;
+        }
+        sink.finish().await.map_err(said)?;
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl Warehouse for RedshiftWarehouse {
+    async fn migrate(&self) -> Result<i32, WarehouseError> {
+        const WHAT: &str = "bring the schema up to date";
+        let said = |error: tokio_postgres::Error| failed(WHAT, &error);
+        let mut slot = self.client(&self.writer).await?;
+        let client = live(&mut slot)?;
+        for statement in sql::before_migration() {
+            client.batch_execute(&self.said(&statement)).await.map_err(said)?;
+        }
+        let transaction = client.transaction().await.map_err(said)?;
+        let work = self.work(&transaction, WHAT);
+        work.rows(sql::LOCK).await?;
+        let has_schema = number(&work.rows(sql::HAS_SCHEMA).await?) > 0;
+        let found = if has_schema { number(&work.rows(sql::VERSION).await?) } else { 0 };
+        let found = i32::try_from(found).unwrap_or(i32::MAX);
+        if found < SCHEMA_VERSION {
+            for statement in sql::migration(found).iter().chain([&sql::note_version(SCHEMA_VERSION)]) {
+                work.rows(statement).await?;
+            }
+        }
+        transaction.commit().await.map_err(said)?;
+        if found > SCHEMA_VERSION {
+            return Err(WarehouseError::Refused(format!(
+                "the schema is at version {found}, newer than this program's {SCHEMA_VERSION}: use a newer waybill"
+            )));
+        }
+        Ok(found)
+    }
+
+    async fn schema_state(&self) -> Result<SchemaState, WarehouseError> {
+        let mut slot = self.client(&self.reader).await?;
+        let found = self.version(live(&mut slot)?).await;
+        Ok(match found.map_err(|error| failed("read the schema's version", &error))? {
+            0 => SchemaState::Missing,
+            found if found < SCHEMA_VERSION => SchemaState::Old(found),
+            SCHEMA_VERSION => SchemaState::Current,
+            found => SchemaState::Newer(found),
+        })
+    }
+
+    async fn unloaded(&self, files: Vec<String>) -> Result<Vec<String>, WarehouseError> {
+        let mut slot = self.client(&self.reader).await?;
+        let client = live(&mut slot)?;
+        let mut known = std::collections::HashSet::new();
+        for statement in sql::loaded(&files) {
+            let rows = self.rows(client, &statement).await;
+            let rows = rows.map_err(|error| failed("read the ledger", &error))?;
+            known.extend(rows.into_iter().filter_map(|mut row| row.pop().flatten()));
+        }
+        Ok(files.into_iter().filter(|file| !known.contains(file)).collect())
+    }
+
+    async fn landed_until(&self) -> Result<Option<Timestamp>, WarehouseError> {
+        let mut slot = self.client(&self.reader).await?;
+        let rows = self.rows(live(&mut slot)?, &sql::landed_until()).await;
+        let rows = rows.map_err(|error| failed("read the ledger", &error))?;
+        let micros = rows.first().and_then(|row| row.first()?.as_deref()?.parse().ok());
+        Ok(micros.and_then(|micros| Timestamp::from_microsecond(micros).ok()))
+    }
+
+    async fn load(&self, set: LoadSet) -> Result<Vec<FileOutcome>, WarehouseError> {
+        let mut packed: Vec<Packed> = STAGES.into_iter().map(Packed::new).collect();
+        let filled = plan::stage_rows(&set, |stage, cells| {
+            if let Some(packed) = packed.iter_mut().find(|packed| packed.stage.table == stage.table) {
+                packed.push(cells);
+            }
+            Ok::<(), std::convert::Infallible>(())
+        });
+        match filled {
+            Ok(()) => {}
+            Err(never) => match never {},
+        }
+        let mut staged = Staged::new(Arc::clone(&self.staging));
+        let loaded = self.load_staged(packed, &mut staged).await;
+        staged.remove().await;
+        loaded
+    }
+
+    async fn shop_ledger(&self) -> Result<Vec<ShopEntry>, WarehouseError> {
+        let mut slot = self.client(&self.reader).await?;
+        let rows = self.rows(live(&mut slot)?, &sql::shop_ledger()).await;
+        let rows = rows.map_err(|error| failed("read the ledger", &error))?;
+        let whole = |row: &[Option<String>], index| text(row, index).parse::<i64>().unwrap_or(0);
+        Ok(rows
+            .iter()
+            .map(|row| ShopEntry {
+                file: text(row, 0),
+                dataset: text(row, 1),
+                sha256: text(row, 2),
+                bytes: whole(row, 3).unsigned_abs(),
+                modified_at: Timestamp::from_microsecond(whole(row, 4)).unwrap_or(Timestamp::UNIX_EPOCH),
+                status: text(row, 5),
+            })
+            .collect())
+    }
+
+    async fn load_shop(&self, file: Arc<ShopFile>, is_dry: bool) -> Result<ShopOutcome, WarehouseError> {
+        let mut staged = Staged::new(Arc::clone(&self.staging));
+        let loaded = self.load_shop_staged(file, is_dry, &mut staged).await;
+        staged.remove().await;
+        loaded
+    }
+
+    async fn refresh_marts(&self, is_rebuild: bool) -> Result<MartState, WarehouseError> {
+        const WHAT: &str = "bring the marts up to date";
+        let said = |error: tokio_postgres::Error| failed(WHAT, &error);
+        let mut slot = self.client(&self.writer).await?;
+        let transaction = live(&mut slot)?.transaction().await.map_err(said)?;
+        let work = self.work(&transaction, WHAT);
+        work.rows(sql::LOCK).await?;
+        let [as_of, state] = sql::mart_state();
+        let day =
+            |rows: &Rows, index: usize| rows.first().and_then(|row| text(row, index).parse::<Date>().ok());
+        let as_of = day(&work.rows(&as_of).await?, 0);
+        let state = work.rows(&state).await?;
+        let (is_waiting, published) = (number(&state) > 0, day(&state, 1));
+        let Some(as_of) = as_of else { return Ok(MartState { as_of: None, is_changed: false }) };
+        if !is_rebuild && !is_waiting && published == Some(as_of) {
+            return Ok(MartState { as_of: Some(as_of), is_changed: false });
+        }
+        work.perform(&sql::mart_refresh(is_rebuild, as_of), None).await?;
+        transaction.commit().await.map_err(said)?;
+        Ok(MartState { as_of: Some(as_of), is_changed: true })
+    }
+
+    async fn known_as(
+        &self,
+        ids: Vec<String>,
+        number: Option<String>,
+    ) -> Result<Vec<String>, WarehouseError> {
+        let clean = super::rows::clean;
+        let ids: Vec<String> = ids.iter().map(|id| clean(id)).collect();
+        let statement = sql::known_as(&ids, number.as_deref().map(clean).as_deref());
+        let mut slot = self.client(&self.reader).await?;
+        let rows = self.rows(live(&mut slot)?, &statement).await;
+        let rows = rows.map_err(|error| failed("look for trackings", &error))?;
+        Ok(rows.into_iter().filter_map(|mut row| row.pop().flatten()).collect())
+    }
+
+    async fn erase(&self, erasure: Erasure) -> Result<(), WarehouseError> {
+        let mut staged = Staged::new(Arc::clone(&self.staging));
+        let erased = self.erase_staged(&erasure.clean(), &mut staged).await;
+        staged.remove().await;
+        erased
+    }
+
+    async fn query(&self, sql: &str) -> Result<Answer, WarehouseError> {
+        let mut slot = self.client(&self.reader).await?;
+        answer::query(live(&mut slot)?, sql, self.is_lab).await
+    }
+
+    async fn probe(&self) -> Result<(), WarehouseError> {
+        let mut slot = self.client(&self.reader).await?;
+        let asked = self.rows(live(&mut slot)?, "select 1").await;
+        asked.map(|_| ()).map_err(|error| failed("ask Redshift", &error))
+    }
+
+    fn kind(&self) -> &'static str {
+        "redshift"
+    }
+}
+
+impl RedshiftWarehouse {
+    async fn load_staged(
+        &self,
+        packed: Vec<Packed>,
+        staged: &mut Staged,
+    ) -> Result<Vec<FileOutcome>, WarehouseError> {
+        let mut filled = Vec::new();
+        for packed in packed {
+            filled.push(staged.put(packed).await?);
+        }
+        let mut slot = self.client(&self.writer).await?;
+        let said = |error: tokio_postgres::Error| failed("load", &error);
+        let transaction = live(&mut slot)?.transaction().await.map_err(said)?;
+        let steps = sql::tracking_load(&filled, &self.access);
+        let rows = self.work(&transaction, "load").perform(&steps, Some(&*staged)).await?;
+        transaction.commit().await.map_err(said)?;
+        Ok(rows.iter().map(|row| outcome(row, 0)).collect())
+    }
+
+    async fn load_shop_staged(
+        &self,
+        file: Arc<ShopFile>,
+        is_dry: bool,
+        staged: &mut Staged,
+    ) -> Result<ShopOutcome, WarehouseError> {
+        let what = format!("load {}", file.ledger_name);
+        let said = |error: tokio_postgres::Error| failed(&what, &error);
+        // Before the lock, since a large file takes its time; for a file that is known already they are in vain.
+        let rows = staged.put(pack_rows(Arc::clone(&file)).await).await?;
+        let mut slot = self.client(&self.writer).await?;
+        let transaction = live(&mut slot)?.transaction().await.map_err(said)?;
+        let work = self.work(&transaction, &what);
+        work.rows(sql::LOCK).await?;
+        let known = work.rows(&shop::known(&file, &REDSHIFT)).await?;
+        let known = known.iter().map(|row| Known {
+            generation: text(row, 0).parse().unwrap_or(0),
+            sha256: text(row, 1),
+            is_same_version: text(row, 2) == "t",
+            outcome: outcome(row, 3),
+        });
+        let (status, generation) = match shop::decide(&file, known.collect()) {
+            Decision::Nothing(outcome) => return Ok(ShopOutcome { outcome, is_new: false }),
+            Decision::Enter(status, generation) => (status, generation),
+        };
+        let rejects = if status == Status::Duplicate { Vec::new() } else { shop::reject_rows(&file) };
+        let rejects: Vec<_> = rejects.iter().map(shop::RejectRow::cells).collect();
+        let findings = if status == Status::Loaded { shop::finding_rows(&file) } else { Vec::new() };
+        let findings: Vec<_> = findings.iter().map(shop::FindingRow::cells).collect();
+        let packed = [
+            Packed::of(&shop::FILE, &[shop::file_row(&file, status, generation)]),
+            Packed::of(&shop::REJECT, &rejects),
+            Packed::of(&shop::FINDING, &findings),
+        ];
+        let mut filled = Vec::new();
+        for packed in packed {
+            filled.push(staged.put(packed).await?);
+        }
+        let mut merge = vec![];
+        if status == Status::Loaded {
+            shop::check_staged(&file, staged.rows.get(rows.stage.table).copied().unwrap_or(0))?;
+            filled.push(rows);
+            merge.extend(shop::merge(file.dataset, &REDSHIFT));
+            if file.is_repair() {
+                merge.push(shop::resolve(file.dataset, &REDSHIFT));
+            }
+        } else {
+            merge.push(shop::no_merge(&file, status, &REDSHIFT));
+        }
+        let dataset = (status == Status::Loaded).then_some(file.dataset);
+        let steps = sql::shop_load(dataset, &filled, merge, &self.access);
+        let rows = work.perform(&steps, Some(&*staged)).await?;
+        let outcome = rows
+            .first()
+            .map(|row| outcome(row, 0))
+            .ok_or_else(|| WarehouseError::Refused(format!("cannot {what}: the ledger has no row of it")))?;
+        failpoint!("shop.before_commit");
+        if is_dry {
+            transaction.rollback().await.map_err(said)?;
+        } else {
+            transaction.commit().await.map_err(said)?;
+        }
+        failpoint!("shop.after_commit");
+        Ok(ShopOutcome { outcome, is_new: true })
+    }
+
+    async fn erase_staged(&self, erasure: &Erasure, staged: &mut Staged) -> Result<(), WarehouseError> {
+        let said = |error: tokio_postgres::Error| failed("erase", &error);
+        let trackings = staged.put(Packed::of(&ERASED, &erase::tracking_cells(erasure))).await?;
+        let words = staged.put(Packed::of(&WORD, &erase::word_cells(erasure))).await?;
+        let mut slot = self.client(&self.writer).await?;
+        let client = live(&mut slot)?;
+        let transaction = client.transaction().await.map_err(said)?;
+        let work = self.work(&transaction, "erase");
+        let before = sql::erasure_stage(&[trackings, words], &self.access);
+        work.perform(&before, Some(&*staged)).await?;
+        let checkpoints = work.rows(sql::ERASED_CHECKPOINTS).await?;
+        // One row a key: it says which tracking it is of.
+        let keys: std::collections::BTreeMap<String, String> = checkpoints
+            .iter()
+            .map(|row| {
+                let part = |index: usize| row.get(index).and_then(Option::as_deref);
+                let key = checkpoint_key(&text(row, 1), part(2), part(3), part(4), None, None);
+                (text(row, 0), key)
+            })
+            .collect();
+        let cells: Vec<Vec<plan::Cell<'_>>> = keys
+            .iter()
+            .map(|(known, erased)| vec![plan::Cell::Text(known), plan::Cell::Text(erased)])
+            .collect();
+        let keys = staged.put(Packed::of(&sql::ERASED_KEY, &cells)).await?;
+        let steps = sql::erasure(&keys, &before, &self.access);
+        work.perform(&steps, Some(&*staged)).await?;
+        transaction.commit().await.map_err(said)?;
+        for statement in sql::VACUUM {
+            // Rows that were deleted leave the disk; a later vacuum does it as well, so one that fails is no failure.
+            let _ = client.batch_execute(&self.said(statement)).await;
+        }
+        Ok(())
+    }
+}
+
+/// The good lines of a file, packed on a thread of their own.
+async fn pack_rows(file: Arc<ShopFile>) -> Packed {
+    let stage = shop::rows_stage(file.dataset);
+    let packing = tokio::task::spawn_blocking(move || {
+        let mut packed = Packed::new(stage);
+        let each = file.for_each_row(|line, values| {
+            let mut cells = Vec::with_capacity(values.len() + 1);
+            shop::row_cells(file.dataset, line, values, &mut cells);
+            packed.push(&cells);
+            Ok::<(), std::convert::Infallible>(())
+        });
+        match each {
+            Ok(()) => packed,
+            Err(never) => match never {},
+        }
+    });
+    packing.await.unwrap_or_else(|_| Packed::new(stage))
+}
+
+fn live<'a>(slot: &'a mut MutexGuard<'_, Option<Client>>) -> Result<&'a mut Client, WarehouseError> {
+    slot.as_mut().ok_or_else(|| WarehouseError::Unavailable("Redshift is not connected".into()))
+}
+
+fn texts(messages: &[SimpleQueryMessage]) -> Rows {
+    messages
+        .iter()
+        .filter_map(|message| match message {
+            SimpleQueryMessage::Row(row) => {
+                Some((0..row.len()).map(|index| row.get(index).map(str::to_owned)).collect())
+            }
+            _ => None,
+        })
+        .collect()
+}
+
+/// A value, empty when it is null.
+fn text(row: &[Option<String>], index: usize) -> String {
+    row.get(index).cloned().flatten().unwrap_or_default()
+}
+
+/// The first value of the first row; 0 when there is none.
+fn number(rows: &Rows) -> i64 {
+    rows.first().and_then(|row| text(row, 0).parse().ok()).unwrap_or(0)
+}
+
+/// The ten columns of an outcome, from `first` on.
+fn outcome(row: &[Option<String>], first: usize) -> FileOutcome {
+    let count = |index: usize| text(row, first + index).parse().unwrap_or(0);
+    FileOutcome {
+        file: text(row, first),
+        status: text(row, first + 1),
+        lines: count(2),
+        inserted: count(3),
+        updated: count(4),
+        unchanged: count(5),
+        duplicate: count(6),
+        conflict: count(7),
+        waiting: count(8),
+        rejected: count(9),
+    }
+}
+
+/// Tells what may heal from what will not. Redshift's own message names tables and columns; of the detail, which could
+/// hold values, nothing is said.
+fn failed(what: &str, error: &tokio_postgres::Error) -> WarehouseError {
+    let Some(said) = error.as_db_error() else {
+        let cause = std::error::Error::source(error).map_or_else(String::new, |cause| format!(": {cause}"));
+        return WarehouseError::Unavailable(format!("cannot {what}: {error}{cause}"));
+    };
+    let text = format!("cannot {what}: {} ({})", said.message(), said.code().code());
+    // Connection, resources, operator's intervention, system error, serialization, locks; and two transactions that
+    // could not have come one after the other.
+    let is_passing =
+        ["08", "53", "57", "58", "40", "55"].iter().any(|class| said.code().code().starts_with(class))
+            || said.message().contains("1023")
+            || said.message().contains("erializable isolation");
+    if is_passing { WarehouseError::Unavailable(text) } else { WarehouseError::Refused(text) }
+}

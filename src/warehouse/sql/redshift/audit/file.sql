@@ -1,0 +1,13 @@
+-- What must hold of the ledger whatever a file of the shop held. All must be 0.
+
+select 'file twice in the ledger' as rule, count(*) as found
+from (
+  select file, generation from raw.loaded_file
+  where file in (select file from stage_shop_file)
+  group by file, generation having count(*) > 1
+) as twice
+union all
+select 'outcomes do not add up' as rule, count(*) as found
+from raw.loaded_file
+where file in (select file from stage_shop_file)
+  and lines <> inserted + updated + unchanged + duplicate + conflict + waiting + rejected

@@ -1,0 +1,204 @@
+-- Written by `UPDATE_GOLDEN=1 cargo test golden`: every statement that Redshift is sent for this, in order.
+
+begin;
+
+lock "raw".load_lock;
+
+with known as (select * from "raw".loaded_file where dataset = 'categories' and (file = 'categories/2026-07-09.csv' or sha256 = '76d31555e9d62b03d6cfa620b6fb500c272245678e8437e37cd056ee782aabb2')), parted as (select distinct k.file, k.generation from known as k join "raw".loaded_file as b on b.dataset = k.dataset and b.status in ('loaded', 'superseded') and (((b.version_at > k.version_at or (b.version_at = k.version_at and b.file > k.file)) and (cast('2026-07-09 00:00:00.000000+00' as timestamptz) > b.version_at or (cast('2026-07-09 00:00:00.000000+00' as timestamptz) = b.version_at and 'categories/2026-07-09.csv' > b.file))) or ((b.version_at > cast('2026-07-09 00:00:00.000000+00' as timestamptz) or (b.version_at = cast('2026-07-09 00:00:00.000000+00' as timestamptz) and b.file > 'categories/2026-07-09.csv')) and (k.version_at > b.version_at or (k.version_at = b.version_at and k.file > b.file))))) select k.generation, coalesce(k.sha256, ''), p.file is null, k.file, k.status, k.lines, k.inserted, k.updated, k.unchanged, k.duplicate, k.conflict, k.waiting, k.rejected from known as k left join parted as p on p.file = k.file and p.generation = k.generation;
+
+create temp table stage_shop_file (file varchar(65535), source_file varchar(65535), generation integer, source_generation integer, dataset varchar(65535), status varchar(65535), lines bigint, rejected bigint, sha256 varchar(65535), bytes bigint, modified_at timestamptz, version_at timestamptz, closes_on date, money_cents bigint, has_repeats boolean);
+
+copy stage_shop_file
+from 's3://bucket/staging/load-1/stage_shop_file.manifest'
+iam_role 'arn:aws:iam::123456789012:role/waybill-copy'
+manifest gzip delimiter '\t' escape null as '@NULL@' dateformat 'YYYY-MM-DD' timeformat 'auto'
+maxerror 0 compupdate off statupdate off;
+
+select count(*) from stage_shop_file;
+
+create temp table stage_shop_reject (line bigint, reason varchar(65535), text varchar(65535), byte_offset bigint, column_name varchar(65535), detail varchar(65535), raw_base64 varchar(65535));
+
+copy stage_shop_reject
+from 's3://bucket/staging/load-1/stage_shop_reject.manifest'
+iam_role 'arn:aws:iam::123456789012:role/waybill-copy'
+manifest gzip delimiter '\t' escape null as '@NULL@' dateformat 'YYYY-MM-DD' timeformat 'auto'
+maxerror 0 compupdate off statupdate off;
+
+select count(*) from stage_shop_reject;
+
+create temp table stage_finding (rule varchar(65535), severity varchar(65535), column_name varchar(65535), occurrences bigint, first_line bigint, examples varchar(65535));
+
+copy stage_finding
+from 's3://bucket/staging/load-1/stage_finding.manifest'
+iam_role 'arn:aws:iam::123456789012:role/waybill-copy'
+manifest gzip delimiter '\t' escape null as '@NULL@' dateformat 'YYYY-MM-DD' timeformat 'auto'
+maxerror 0 compupdate off statupdate off;
+
+select count(*) from stage_finding;
+
+create temp table stage_categories (line bigint, category_id integer, category_department_id integer, category_name varchar(65535));
+
+copy stage_categories
+from 's3://bucket/staging/load-1/stage_categories.manifest'
+iam_role 'arn:aws:iam::123456789012:role/waybill-copy'
+manifest gzip delimiter '\t' escape null as '@NULL@' dateformat 'YYYY-MM-DD' timeformat 'auto'
+maxerror 0 compupdate off statupdate off;
+
+select count(*) from stage_categories;
+
+create temp table category_last as
+select line, category_id, category_department_id, category_name
+from (
+  select *, row_number() over (partition by category_id order by line desc) as nth from stage_categories
+) as numbered
+where nth = 1;
+
+create temp table shop_outcome as
+select
+  s.line,
+  case
+    when s.line <> l.line and s.category_name = l.category_name
+      and s.category_department_id = l.category_department_id then 'duplicate'
+    when s.line <> l.line then 'conflict'
+    when k.category_id is null or k.is_inferred then 'inserted'
+    when k.category_name = s.category_name and k.department_id = s.category_department_id then 'unchanged'
+    else 'updated'
+  end as outcome
+from stage_categories as s
+join category_last as l on l.category_id = s.category_id
+left join base.dim_category as k on k.category_id = s.category_id;
+
+insert into "raw".retail_categories
+select c.category_id, c.category_department_id, c.category_name, f.version_at, f.source_file, f.source_generation, c.line
+from stage_categories as c
+cross join stage_shop_file as f;
+
+create temp table category_new as
+select category_id, category_department_id, category_name
+from (
+  select
+    r.category_id, r.category_department_id, r.category_name,
+    row_number() over (
+      partition by r.category_id order by r.version_at desc, r.file desc, r.generation desc, r.line desc
+    ) as nth
+  from "raw".retail_categories as r
+  where r.category_id in (select category_id from category_last)
+) as numbered
+where nth = 1;
+
+delete from base.dim_category where category_id in (select category_id from category_new);
+
+insert into base.dim_category (category_id, category_name, department_id, is_inferred)
+select category_id, category_name, category_department_id, false from category_new;
+
+insert into base.dim_department (department_id, department_name, is_inferred)
+select distinct c.category_department_id, 'Unknown department ' || cast(c.category_department_id as varchar(65535)), true
+from stage_categories as c
+left join base.dim_department as d on d.department_id = c.category_department_id
+where d.department_id is null;
+
+update base.dim_product
+set category_name = n.category_name, department_id = n.department_id, department_name = n.department_name
+from (
+  select c.category_id, c.category_name, c.department_id, d.department_name
+  from base.dim_category as c
+  join base.dim_department as d on d.department_id = c.department_id
+  where c.category_id in (select category_id from category_new)
+) as n
+where dim_product.category_id = n.category_id;
+
+insert into "raw".rejected_row (
+  file, generation, line, reason, text, dataset, rejected_at, byte_offset, column_name, detail, raw_base64, status
+)
+select s.file, s.generation, r.line, r.reason, r.text, s.dataset, cast(sysdate as timestamptz), r.byte_offset, r.column_name, r.detail,
+  r.raw_base64, 'open'
+from stage_shop_reject as r
+cross join stage_shop_file as s;
+
+insert into "raw".finding (file, generation, dataset, rule, severity, column_name, occurrences, first_line, examples, found_at)
+select s.file, s.generation, s.dataset, f.rule, f.severity, f.column_name, f.occurrences, f.first_line, f.examples, cast(sysdate as timestamptz)
+from stage_finding as f
+cross join stage_shop_file as s;
+
+update "raw".loaded_file set status = 'superseded'
+where status = 'loaded' and dataset in (select dataset from stage_shop_file)
+  and file in (select file from stage_shop_file where status = 'loaded')
+  and generation < (select generation from stage_shop_file);
+
+update "raw".rejected_row set status = 'superseded', resolved_at = cast(sysdate as timestamptz)
+where status = 'open' and dataset in (select dataset from stage_shop_file)
+  and file in (select file from stage_shop_file where status = 'loaded')
+  and generation < (select generation from stage_shop_file);
+
+delete from "raw".loaded_file
+where status = 'duplicate' and dataset in (select dataset from stage_shop_file where status = 'loaded')
+  and exists (
+    select 1
+    from "raw".loaded_file as d
+    join "raw".loaded_file as t on t.dataset = d.dataset and t.sha256 = d.sha256 and t.status in ('loaded', 'superseded')
+    cross join stage_shop_file as s
+    where d.file = loaded_file.file and d.generation = loaded_file.generation
+      and d.status = 'duplicate' and d.dataset = s.dataset
+      and (
+        ((s.version_at > d.version_at or (s.version_at = d.version_at and s.file > d.file)) and (t.version_at > s.version_at or (t.version_at = s.version_at and t.file > s.file)))
+        or ((s.version_at > t.version_at or (s.version_at = t.version_at and s.file > t.file)) and (d.version_at > s.version_at or (d.version_at = s.version_at and d.file > s.file)))
+        or t.file = s.file
+      )
+  );
+
+insert into "raw".loaded_file (
+  file, generation, dataset, status, lines, inserted, updated, unchanged, duplicate, conflict, waiting, rejected,
+  landed_at, loaded_at, sha256, bytes, modified_at, version_at, closes_on, money_total
+)
+select
+  s.file, s.generation, s.dataset, s.status, s.lines,
+  coalesce(o.inserted, 0), coalesce(o.updated, 0), coalesce(o.unchanged, 0), coalesce(o.duplicate, 0),
+  coalesce(o.conflict, 0), coalesce(o.waiting, 0), s.rejected,
+  s.modified_at, cast(sysdate as timestamptz), s.sha256, s.bytes, s.modified_at, s.version_at, s.closes_on,
+  cast(s.money_cents * 0.01 as decimal(18, 2))
+from stage_shop_file as s
+cross join (
+  select
+    sum(case when outcome = 'inserted' then 1 else 0 end) as inserted,
+    sum(case when outcome = 'updated' then 1 else 0 end) as updated,
+    sum(case when outcome = 'unchanged' then 1 else 0 end) as unchanged,
+    sum(case when outcome = 'duplicate' then 1 else 0 end) as duplicate,
+    sum(case when outcome = 'conflict' then 1 else 0 end) as conflict,
+    sum(case when outcome = 'waiting' then 1 else 0 end) as waiting
+  from shop_outcome
+) as o;
+
+select 'file twice in the ledger' as rule, count(*) as found
+from (
+  select file, generation from "raw".loaded_file
+  where file in (select file from stage_shop_file)
+  group by file, generation having count(*) > 1
+) as twice
+union all
+select 'outcomes do not add up' as rule, count(*) as found
+from "raw".loaded_file
+where file in (select file from stage_shop_file)
+  and lines <> inserted + updated + unchanged + duplicate + conflict + waiting + rejected
+union all
+select 'category twice' as rule, count(*) as found
+from (
+  select category_id from base.dim_category
+  group by category_id having count(*) > 1
+) as twice
+union all
+select 'department twice' as rule, count(*) as found
+from (
+  select department_id from base.dim_department
+  group by department_id having count(*) > 1
+) as twice
+union all
+select 'category without its department' as rule, count(*) as found
+from base.dim_category as c
+left join base.dim_department as d on d.department_id = c.department_id
+where c.department_id is not null and d.department_id is null;
+
+select l.file, l.status, l.lines, l.inserted, l.updated, l.unchanged, l.duplicate, l.conflict, l.waiting, l.rejected from "raw".loaded_file l join stage_shop_file s on s.file = l.file and s.generation = l.generation;
+
+drop table stage_shop_file, stage_shop_reject, stage_finding, stage_categories, category_last, shop_outcome, category_new;
+
+commit;
