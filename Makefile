@@ -1,7 +1,7 @@
 # Everything starts here: `make` lists what there is.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help duckdb build demo test test-build test-tools bench fuzz redshift-sql surface overload torture lint deny sbom audit clean-data rust
+.PHONY: help duckdb build demo test test-build test-tools bench bench-warehouse fuzz test-dbt test-airflow test-deploy redshift-sql surface overload torture lint deny sbom audit clean-data rust
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1	/' | expand -t 22
@@ -45,8 +45,18 @@ surface: build test-tools ## hold the running server to openapi/waybill.yaml wit
 	@scripts/surface.sh
 
 redshift-sql: test-tools ## read what Redshift is sent (tests/golden/redshift) with a parser of its language
-	@.venv/bin/pip install --quiet --disable-pip-version-check --requirement scripts/redshift-requirements.txt
 	@.venv/bin/python scripts/redshift_sql.py
+
+bench-warehouse: rust duckdb test-tools ## the shop's files into both engines, LINES=2000000, beside what the engines take by themselves, as a table
+	@PG_BIN="$$(readlink .venv/pg-bin)" cargo bench --locked --bench goals -- warehouse $(or $(LINES),2000000)
+
+test-dbt: build test-tools ## fill a warehouse on DuckDB and PostgreSQL, run dbt on both, and plant defects that it must find
+	@scripts/test-dbt.sh
+
+test-airflow: build ## run the DAGs of deploy/airflow in a real Airflow, which is installed into .venv-deploy once; about 3 minutes
+	@scripts/test-airflow.sh
+
+test-deploy: test-dbt test-airflow ## both of these
 
 lint: rust duckdb ## formatting, and clippy with warnings denied
 	cargo fmt --check

@@ -2,7 +2,7 @@
 """Reads every statement that Redshift is sent (tests/golden/redshift) with a parser of its dialect, and names what
 Redshift does not have, or what we do not do there.
 
-    pip install -r scripts/redshift-requirements.txt
+    make test-tools
     python3 scripts/redshift_sql.py [FILE ...]
 
 A statement that parses may still be refused by Redshift: this knows its grammar and the rules below, not its planner.

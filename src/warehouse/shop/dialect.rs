@@ -27,7 +27,7 @@ pub(in crate::warehouse) struct Dialect {
     counted: fn(u64) -> String,
     /// A text in a statement.
     literal: fn(&str) -> String,
-    /// Says of a part of a statement that it is worked out by itself.
+    /// Says of a part of a statement that it is worked out by itself; empty where the planner may decide.
     materialized: &'static str,
     /// Whether rows compare as rows, and nulls by `is distinct from`.
     has_rows: bool,
@@ -65,7 +65,7 @@ pub(in crate::warehouse) const POSTGRES: Dialect = Dialect {
     series: "select generate_series(timestamp '2009-01-01', timestamp '2040-12-31', interval '1 day') as d",
     counted: |last| format!("select nth from generate_series(1, {last}) as series (nth)"),
     literal,
-    materialized: "materialized",
+    materialized: "",
     has_rows: true,
     own_lines: &["--pg "],
     reserved: &[],

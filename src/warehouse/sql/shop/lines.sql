@@ -47,7 +47,7 @@ where b.order_item_id is null or n.order_date <> b.order_date or n.product_id <>
 --pg where order_item_id in (
 --pg   select b.order_item_id
 --pg   from line_before as b
---pg   left join line_fact as n on n.order_item_id = b.order_item_id
+--pg   left join line_fact as n on n.order_item_id = b.order_item_id and n.order_date = b.order_date
 --pg   where n.order_item_id is null
 --pg );
 delete from raw.waiting_order_line where order_item_id in (select order_item_id from line_put);
@@ -62,9 +62,11 @@ select
 from line_fact
 order by order_date, order_item_id;
 --pg insert into raw.order_line_day (order_item_id, order_date)
---pg select order_item_id, order_date from line_fact order by order_item_id
---pg on conflict (order_item_id) do update set order_date = excluded.order_date
---pg where order_line_day.order_date <> excluded.order_date;
+--pg select n.order_item_id, n.order_date
+--pg from line_fact as n
+--pg left join line_before as b on b.order_item_id = n.order_item_id and b.order_date = n.order_date
+--pg where b.order_item_id is null
+--pg order by n.order_item_id;
 
 insert into raw.waiting_order_line (
   order_item_id, order_id, product_id, quantity, unit_price, line_amount, version_at, file, generation, line,

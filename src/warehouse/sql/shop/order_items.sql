@@ -92,13 +92,13 @@ insert into base.dim_product (
   product_key, product_id, product_name, product_description, image_url, list_price, category_id, category_name,
   department_id, department_name, valid_from, valid_to, is_current, is_inferred
 )
-select distinct
+select
   {version_key(i.order_item_product_id, cast('1900-01-01 00:00:00+00' as timestamptz))},
   i.order_item_product_id, 'Unknown product ' || cast(i.order_item_product_id as {string}),
   cast(null as {string}), cast(null as {string}), cast(null as decimal(12, 2)),
   cast(null as integer), cast(null as {string}), cast(null as integer), cast(null as {string}),
   cast('1900-01-01 00:00:00+00' as timestamptz), cast('9999-01-01 00:00:00+00' as timestamptz), true, true
-from stage_order_items as i
+from (select distinct order_item_product_id from stage_order_items) as i
 left join base.dim_product as k on k.product_id = i.order_item_product_id
 where k.product_id is null;
 
