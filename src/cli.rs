@@ -139,6 +139,9 @@ pub struct Load {
 /// `audit`
 #[derive(Debug, Args)]
 pub struct Audit {
+    /// Exit code 3 when there is anything to note, too: rejects that are open, lines that wait, members that are inferred.
+    #[arg(long)]
+    pub strict: bool,
     /// The marts must be at this day or a later one.
     #[arg(long, value_name = "YYYY-MM-DD")]
     pub day: Option<jiff::civil::Date>,

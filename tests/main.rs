@@ -26,6 +26,7 @@ mod contracts {
     pub mod upgrade;
     pub mod warehouse;
     pub mod warehouse_tls;
+    pub mod zone;
 }
 
 mod journeys {

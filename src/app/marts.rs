@@ -46,8 +46,11 @@ pub(super) async fn audit(sources: &Sources, arguments: &Audit) -> anyhow::Resul
         ListFormat::Json => print!("{answer}"),
         ListFormat::Table => println!("{}", table(&checks)),
     }
-    let failed: Vec<&str> =
-        checks.iter().filter(|check| check.is_failed()).map(|check| check.name.as_str()).collect();
+    let failed: Vec<&str> = checks
+        .iter()
+        .filter(|check| check.is_failed() || (arguments.strict && check.has_failures()))
+        .map(|check| check.name.as_str())
+        .collect();
     if failed.is_empty() {
         return Ok(Exit::Done);
     }

@@ -37,7 +37,12 @@ pub(crate) enum Exit {
     Done,
     /// With `--strict`: something was rejected.
     Rejected,
+    /// With `--once`: stopped by a signal before it was done. What is done is durable; the next run does the rest.
+    Unfinished,
 }
+
+/// Exit code for [`Exit::Unfinished`]: what sysexits.h calls a temporary failure.
+const EXIT_UNFINISHED: u8 = 75;
 
 /// Exit code for bad settings, an address in use, an old schema with migrations off.
 const EXIT_CONFIG: u8 = 78;
@@ -76,6 +81,7 @@ pub fn run(cli: Cli, flags: BTreeMap<String, String>) -> ExitCode {
     match outcome {
         Ok(Exit::Done) => ExitCode::SUCCESS,
         Ok(Exit::Rejected) => ExitCode::from(3),
+        Ok(Exit::Unfinished) => ExitCode::from(EXIT_UNFINISHED),
         Err(error) => {
             eprintln!("waybill: {}", describe(&error));
             let is_config =
@@ -141,6 +147,7 @@ async fn migrate(sources: &Sources) -> anyhow::Result<Exit> {
     let settings = sources.gather(&[Need::Warehouse])?;
     let warehouse = places::warehouse(&settings)?;
     let found = warehouse.migrate().await?;
+    places::use_time_zone(&settings, warehouse.as_ref()).await?;
     let version = crate::warehouse::SCHEMA_VERSION;
     if found == version {
         println!("schema is at version {version} already");
@@ -220,6 +227,10 @@ impl Sources {
 }
 
 /// Whether anything was set aside, for `--strict`.
-fn strictly(mover: &Mover, set_aside: u64) -> Exit {
-    if mover.strict && set_aside > 0 { Exit::Rejected } else { Exit::Done }
+fn ended(mover: &Mover, set_aside: u64, was_stopped: bool) -> Exit {
+    match (was_stopped, mover.strict && set_aside > 0) {
+        (true, _) => Exit::Unfinished,
+        (false, true) => Exit::Rejected,
+        (false, false) => Exit::Done,
+    }
 }

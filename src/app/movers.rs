@@ -27,7 +27,7 @@ use crate::warehouse::{ShopOutcome, Warehouse};
 use super::places::{self, Queues};
 use super::running::{DRAIN_MAX, Running, bind_all, bind_ops, watch_queues};
 use super::status::{bytes_bar, progress_bar};
-use super::{Exit, Sources, Usage, list, secrets, shop, strictly};
+use super::{Exit, Sources, Usage, ended, list, secrets, shop};
 
 /// As a choice of what to load: the parcels, not the shop's files.
 const TRACKINGS: &str = "trackings";
@@ -77,12 +77,13 @@ pub(super) async fn batch(sources: &Sources, arguments: &cli::Mover) -> anyhow::
     let stop = running.shutdown.draining_token();
     let mover = batch_mover(&running, &queues, &lake, &landed, suppressed);
     if arguments.once {
-        mover.run_once(stop).await;
+        mover.run_once(stop.clone()).await;
     } else {
         let watching = watch_queues(&running, &queues);
-        mover.run(stop).await;
+        mover.run(stop.clone()).await;
         watching.abort();
     }
+    let was_stopped = arguments.once && stop.is_cancelled();
     queues.main.close().await;
     let dead = landed.dead_letters.load(Ordering::Relaxed);
     if arguments.once {
@@ -92,7 +93,7 @@ pub(super) async fn batch(sources: &Sources, arguments: &cli::Mover) -> anyhow::
         );
     }
     running.outcome()?;
-    Ok(strictly(arguments, dead))
+    Ok(ended(arguments, dead, was_stopped))
 }
 
 pub(super) async fn load(sources: &Sources, arguments: &cli::Load) -> anyhow::Result<Exit> {
@@ -165,7 +166,8 @@ pub(super) async fn load(sources: &Sources, arguments: &cli::Load) -> anyhow::Re
             summary.files_missing
         );
     }
-    Ok(strictly(arguments, u64::try_from(summary.rejected).unwrap_or(0) + summary.files_rejected))
+    let set_aside = u64::try_from(summary.rejected).unwrap_or(0) + summary.files_rejected;
+    Ok(ended(arguments, set_aside, stop.is_cancelled()))
 }
 
 /// The shop's files alone: some of them, or all without keeping anything.
@@ -194,7 +196,8 @@ async fn load_shop(sources: &Sources, arguments: &cli::Load, choice: &ShopChoice
     bar.finish_and_clear();
     outcome?;
     println!("{}", serde_json::to_string(&summary)?);
-    Ok(strictly(&arguments.mover, u64::try_from(summary.rejected).unwrap_or(0) + summary.files_rejected))
+    let set_aside = u64::try_from(summary.rejected).unwrap_or(0) + summary.files_rejected;
+    Ok(ended(&arguments.mover, set_aside, stop.is_cancelled()))
 }
 
 fn show(bar: &ProgressBar, done: u64, of: u64) {

@@ -22,6 +22,7 @@ use crate::queue::{Queue, QueueError};
 use crate::settings::{LakeAddress, QueueAddress, Settings, WarehouseAddress};
 use crate::warehouse::duckdb::{DuckDbOptions, DuckDbWarehouse};
 use crate::warehouse::postgres::PostgresWarehouse;
+use crate::warehouse::redshift::{RedshiftOptions, RedshiftWarehouse, S3Staging};
 use crate::warehouse::{SchemaState, Warehouse};
 
 use super::Misconfigured;
@@ -250,6 +251,18 @@ fn open_warehouse(settings: &Settings) -> anyhow::Result<Arc<dyn Warehouse>> {
                 .context("cannot use the PostgreSQL address of the warehouse")?;
             Ok(Arc::new(warehouse))
         }
+        WarehouseAddress::Redshift(url) => {
+            let (bucket, prefix) =
+                settings.redshift_staging.as_ref().context("no staging bucket for Redshift")?;
+            let staging = Arc::new(S3Staging::open(bucket, prefix));
+            let options = RedshiftOptions {
+                role: settings.redshift_role.clone(),
+                region: settings.redshift_region.clone(),
+            };
+            let warehouse = RedshiftWarehouse::open(url.expose(), staging, options)
+                .context("cannot use the Redshift address of the warehouse")?;
+            Ok(Arc::new(warehouse))
+        }
     }
 }
 
@@ -257,12 +270,21 @@ fn open_warehouse(settings: &Settings) -> anyhow::Result<Arc<dyn Warehouse>> {
 pub(super) async fn prepare(settings: &Settings, warehouse: &dyn Warehouse) -> anyhow::Result<()> {
     if settings.migrate {
         warehouse.migrate().await.context("cannot bring the warehouse's schema up to date")?;
-        return Ok(());
+        return use_time_zone(settings, warehouse).await;
     }
     match warehouse.schema_state().await.context("cannot read the warehouse's schema version")? {
         SchemaState::Current => Ok(()),
         state => Err(Misconfigured(schema_fault(state)).into()),
     }
+}
+
+/// Brings what depends on the shop's time zone in line with the setting.
+pub(super) async fn use_time_zone(settings: &Settings, warehouse: &dyn Warehouse) -> anyhow::Result<()> {
+    let zone = &settings.business_time_zone;
+    if warehouse.use_time_zone(zone).await.context("cannot set the warehouse's time zone")? {
+        tracing::info!("the shop's days are those of {} from now on", zone.iana_name().unwrap_or("UTC"));
+    }
+    Ok(())
 }
 
 /// What to do about a schema that does not fit.

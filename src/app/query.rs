@@ -116,6 +116,7 @@ enum Asked<'a> {
 fn kind(settings: &crate::settings::Settings) -> &'static str {
     match &settings.warehouse {
         Some(WarehouseAddress::DuckDb(_)) => "duckdb",
+        Some(WarehouseAddress::Redshift(_)) => "redshift",
         _ => "postgres",
     }
 }

@@ -221,6 +221,10 @@ impl Warehouse for SeededWarehouse {
         self.0.load(set).await
     }
 
+    async fn use_time_zone(&self, zone: &jiff::tz::TimeZone) -> Result<bool, WarehouseError> {
+        self.0.use_time_zone(zone).await
+    }
+
     async fn hold(&self) -> Result<Box<dyn Send>, WarehouseError> {
         self.0.hold().await
     }

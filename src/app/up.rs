@@ -155,6 +155,7 @@ fn welcome(settings: &Settings, data: &Path, listen: SocketAddr, ops: Option<Soc
     let warehouse = match &settings.warehouse {
         Some(WarehouseAddress::DuckDb(file)) => format!("duckdb:{}", file.display()),
         Some(WarehouseAddress::Postgres(_)) => "postgres (as set)".to_owned(),
+        Some(WarehouseAddress::Redshift(_)) => "redshift (as set)".to_owned(),
         None => String::new(),
     };
     if !is_demo && !std::io::stderr().is_terminal() {

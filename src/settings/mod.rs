@@ -12,6 +12,8 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use jiff::tz::TimeZone;
+
 use crate::aftership::personal::Privacy;
 use crate::aftership::signature::Product;
 use crate::lake::layout::Compression;
@@ -70,6 +72,8 @@ pub enum WarehouseAddress {
     DuckDb(PathBuf),
     /// `postgres://…`; holds a password.
     Postgres(Secret),
+    /// `redshift://…`; holds a password.
+    Redshift(Secret),
 }
 
 /// A part of the program, for what it needs.
@@ -127,6 +131,14 @@ pub struct Settings {
     pub retail: Option<LakeAddress>,
     /// Memory that DuckDB may take, in its words.
     pub warehouse_memory: String,
+    /// Where rows wait for Redshift's COPY: bucket, and prefix of keys.
+    pub redshift_staging: Option<(String, String)>,
+    /// The role that Redshift reads them with: its ARN, or `default`.
+    pub redshift_role: String,
+    /// The bucket's region, when it is not the cluster's.
+    pub redshift_region: Option<String>,
+    /// The zone in which the shop's clock goes.
+    pub business_time_zone: TimeZone,
     /// How long an event waits for company.
     pub batch_age: Duration,
     /// Uncompressed bytes of one object.

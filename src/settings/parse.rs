@@ -5,6 +5,8 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use jiff::tz::TimeZone;
+
 use crate::aftership::personal::{Privacy, UnknownPrivacy};
 use crate::aftership::signature::Product;
 
@@ -58,6 +60,10 @@ pub(super) fn parse(
     let spool_bytes = parser.read("spool_bytes", |text| number(text, 16 * 1024 * 1024, 1 << 50));
 
     let warehouse_memory = parser.read("warehouse_memory", memory);
+    let redshift_staging = parser.redshift_staging(warehouse.as_ref());
+    let redshift_role = parser.read("redshift_role", |text| Ok(text.to_owned()));
+    let redshift_region = parser.values.get("redshift_region").map(|value| value.text.clone());
+    let business_time_zone = parser.read("business_time_zone", time_zone);
 
     let batch_age = parser.read("batch_age", |text| within(duration(text)?, 50, 300_000));
     let batch_bytes = parser.read("batch_bytes", |text| number(text, 1_024, 128 * 1024 * 1024));
@@ -94,6 +100,10 @@ pub(super) fn parse(
         warehouse,
         retail,
         warehouse_memory: warehouse_memory?,
+        redshift_staging,
+        redshift_role: redshift_role?,
+        redshift_region,
+        business_time_zone: business_time_zone?,
         batch_age: batch_age?,
         batch_bytes: batch_bytes?,
         batch_events: batch_events?,
@@ -110,6 +120,22 @@ pub(super) fn parse(
 }
 
 impl Parser<'_> {
+    /// Needed by Redshift, and by nobody else.
+    fn redshift_staging(&mut self, warehouse: Option<&WarehouseAddress>) -> Option<(String, String)> {
+        if !matches!(warehouse, Some(WarehouseAddress::Redshift(_))) {
+            return None;
+        }
+        let address = self.values.get("redshift_staging").map(|value| lake_address(&value.text));
+        if let Some(Ok(LakeAddress::S3 { bucket, prefix })) = address {
+            return Some((bucket, prefix));
+        }
+        self.faults.push(
+            "WAYBILL_REDSHIFT_STAGING: needed with Redshift, where rows wait for its COPY; such as s3://bucket/prefix"
+                .to_owned(),
+        );
+        None
+    }
+
     /// A setting that has a default.
     fn read<T>(&mut self, name: &'static str, parse: impl Fn(&str) -> Result<T, String>) -> Option<T> {
         let default =
@@ -292,7 +318,16 @@ fn warehouse_address(text: &str) -> Result<WarehouseAddress, String> {
     if text.starts_with("postgres://") || text.starts_with("postgresql://") {
         return Ok(WarehouseAddress::Postgres(Secret::new(text)));
     }
-    Err("is neither a DuckDB file nor a PostgreSQL URL".to_owned())
+    if text.starts_with("redshift://") {
+        return Ok(WarehouseAddress::Redshift(Secret::new(text)));
+    }
+    Err("is neither a DuckDB file nor a PostgreSQL or Redshift URL".to_owned())
+}
+
+/// A zone of the IANA database by its name: one with an offset alone has no clock changes, and no name in a warehouse.
+fn time_zone(text: &str) -> Result<TimeZone, String> {
+    let found = TimeZone::get(text).ok().filter(|zone| zone.iana_name().is_some());
+    found.ok_or_else(|| "must be the name of a time zone, such as Europe/Berlin or UTC".to_owned())
 }
 
 fn folder(text: &str) -> Result<&str, String> {

@@ -87,7 +87,8 @@ pub const TABLE: &[Setting] = &[
     plain(
         "warehouse",
         Default::UpOnly("duckdb:waybill-data/warehouse.duckdb"),
-        "`duckdb:FILE`, or `postgres://user:password@host/database?sslmode=verify-full&sslrootcert=FILE`",
+        "`duckdb:FILE`, or `postgres://user:password@host/database?sslmode=verify-full&sslrootcert=FILE`, or \
+         `redshift://…` alike",
     ),
     plain(
         "retail",
@@ -98,6 +99,26 @@ pub const TABLE: &[Setting] = &[
         "warehouse_memory",
         Default::Value("2GB"),
         "memory that DuckDB may take, such as 512MB or 8GB; beyond it, work is spilled beside its file",
+    ),
+    plain(
+        "business_time_zone",
+        Default::Value("UTC"),
+        "zone of the shop's clock, such as Europe/Berlin: what day it was when a parcel came, and which days had a clock change",
+    ),
+    plain(
+        "redshift_staging",
+        Default::None("none; required with Redshift"),
+        "`s3://bucket/prefix` where rows wait for Redshift's COPY; what is left there may be deleted after a day",
+    ),
+    plain(
+        "redshift_role",
+        Default::Value("default"),
+        "role that Redshift reads the staging bucket with: its ARN, or `default` for the cluster's own",
+    ),
+    plain(
+        "redshift_region",
+        Default::None("the cluster's"),
+        "region of the staging bucket, when it is another than the cluster's",
     ),
     plain("batch_age", Default::Value("5s"), "how long an event waits for company before it lands"),
     plain("batch_bytes", Default::Value("16777216"), "uncompressed bytes after which an object is written"),

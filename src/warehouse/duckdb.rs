@@ -20,6 +20,7 @@ use async_trait::async_trait;
 use duckdb::types::{TimeUnit, ToSqlOutput, ValueRef};
 use duckdb::{Connection, ToSql, appender_params_from_iter};
 use jiff::Timestamp;
+use jiff::tz::TimeZone;
 
 use crate::failpoint::failpoint;
 use crate::retail::read::ShopFile;
@@ -92,6 +93,11 @@ impl DuckDbWarehouse {
 impl Warehouse for DuckDbWarehouse {
     async fn migrate(&self) -> Result<i32, WarehouseError> {
         self.blocking(|file| migrate(&File::session(file)?)).await
+    }
+
+    async fn use_time_zone(&self, zone: &TimeZone) -> Result<bool, WarehouseError> {
+        let zone = zone.clone();
+        self.blocking(move |file| shop::use_time_zone(&File::session(file)?, &zone)).await
     }
 
     async fn schema_state(&self) -> Result<SchemaState, WarehouseError> {

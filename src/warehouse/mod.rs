@@ -21,6 +21,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use jiff::Timestamp;
 use jiff::civil::Date;
+use jiff::tz::TimeZone;
 
 use crate::retail::read::ShopFile;
 pub use erase::Erasure;
@@ -141,6 +142,9 @@ pub fn literal(text: &str) -> String {
 pub trait Warehouse: Send + Sync + 'static {
     /// Creates or upgrades the schema under a lock. Returns the version found before (0: none).
     async fn migrate(&self) -> Result<i32, WarehouseError>;
+
+    /// Makes what depends on the zone of the shop's clock anew, if it is another than it was. Whether it was.
+    async fn use_time_zone(&self, zone: &TimeZone) -> Result<bool, WarehouseError>;
 
     /// Reads the schema's version, changing nothing.
     async fn schema_state(&self) -> Result<SchemaState, WarehouseError>;

@@ -14,6 +14,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use jiff::Timestamp;
+use jiff::tz::TimeZone;
 use tokio::sync::{Mutex, MutexGuard};
 use tokio_postgres::{Client, Config, Row};
 
@@ -140,6 +141,12 @@ impl Warehouse for PostgresWarehouse {
             )));
         }
         Ok(found)
+    }
+
+    async fn use_time_zone(&self, zone: &TimeZone) -> Result<bool, WarehouseError> {
+        let mut slot = self.client(&self.shop).await?;
+        let changed = shop::use_time_zone(live(&mut slot)?, zone).await;
+        changed.map_err(|error| failed("set the time zone", &error))
     }
 
     async fn schema_state(&self) -> Result<SchemaState, WarehouseError> {

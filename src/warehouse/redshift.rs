@@ -23,6 +23,7 @@ use bytes::Bytes;
 use futures_util::SinkExt;
 use jiff::Timestamp;
 use jiff::civil::Date;
+use jiff::tz::TimeZone;
 use tokio::sync::{Mutex, MutexGuard};
 use tokio_postgres::{Client, Config, SimpleQueryMessage, Transaction};
 
@@ -269,6 +270,24 @@ impl Warehouse for RedshiftWarehouse {
             )));
         }
         Ok(found)
+    }
+
+    async fn use_time_zone(&self, zone: &TimeZone) -> Result<bool, WarehouseError> {
+        const WHAT: &str = "set the time zone";
+        let said = |error: tokio_postgres::Error| failed(WHAT, &error);
+        let mut slot = self.client(&self.writer).await?;
+        let transaction = live(&mut slot)?.transaction().await.map_err(said)?;
+        let work = self.work(&transaction, WHAT);
+        work.rows(sql::LOCK).await?;
+        let known = work.rows(&REDSHIFT.quoted(shop::ZONE)).await?;
+        if known.first().is_some_and(|row| text(row, 0) == shop::zone_name(zone)) {
+            return Ok(false);
+        }
+        for statement in shop::zone_statements(zone, &REDSHIFT) {
+            work.rows(&statement).await?;
+        }
+        transaction.commit().await.map_err(said)?;
+        Ok(true)
     }
 
     async fn schema_state(&self) -> Result<SchemaState, WarehouseError> {

@@ -4,6 +4,10 @@
 mod dialect;
 mod stage;
 
+use jiff::Span;
+use jiff::civil::{Date, date};
+use jiff::tz::TimeZone;
+
 use super::WarehouseError;
 use super::rows::FileOutcome;
 use crate::retail::Dataset;
@@ -25,7 +29,55 @@ const UPGRADES: [(i32, &str); 3] = [
 /// What brings a schema of version `found`, at least 1, up to date.
 pub(super) fn upgrade(found: i32, dialect: &Dialect) -> Vec<String> {
     let scripts = UPGRADES.iter().filter(|(version, _)| *version > found);
-    scripts.flat_map(|(_, script)| dialect.statements(script)).collect()
+    let mut statements: Vec<String> = scripts.flat_map(|(_, script)| dialect.statements(script)).collect();
+    if found < ZONE_SINCE {
+        statements.extend(zone_statements(&TimeZone::UTC, dialect));
+    }
+    statements
+}
+
+/// The version of the schema that has a zone.
+const ZONE_SINCE: i32 = 3;
+
+/// The zone that the schema is made for.
+pub(super) const ZONE: &str = "select time_zone from base.business";
+
+/// What depends on the zone of the shop's clock, made anew.
+pub(super) fn zone_statements(zone: &TimeZone, dialect: &Dialect) -> Vec<String> {
+    let name = zone_name(zone);
+    let views = dialect.statements(include_str!("sql/schema/shop_zone.sql"));
+    let mut statements: Vec<String> =
+        views.into_iter().map(|statement| statement.replace("{zone}", name)).collect();
+    statements.push(
+        "update base.dim_date set hours = 24, is_clock_change = false where is_clock_change".to_owned(),
+    );
+    let changes = clock_changes(zone);
+    if !changes.is_empty() {
+        let cases: Vec<String> =
+            changes.iter().map(|(day, hours)| format!("when date '{day}' then {hours}")).collect();
+        let days: Vec<String> = changes.iter().map(|(day, _)| format!("date '{day}'")).collect();
+        statements.push(format!(
+            "update base.dim_date set is_clock_change = true, hours = case date {} else hours end where date in ({})",
+            cases.join(" "),
+            days.join(", ")
+        ));
+    }
+    statements
+}
+
+/// As engines know it.
+pub(super) fn zone_name(zone: &TimeZone) -> &str {
+    zone.iana_name().unwrap_or("UTC")
+}
+
+/// Days of the calendar that are not 24 hours long, and how long they are.
+fn clock_changes(zone: &TimeZone) -> Vec<(Date, f64)> {
+    let (first, end) = (date(2009, 1, 1), date(2041, 1, 1));
+    let begin = |day: Date| zone.to_timestamp(day.at(0, 0, 0, 0)).ok();
+    let length =
+        |day: Date| Some(begin(day.tomorrow().ok()?)?.duration_since(begin(day)?).as_secs_f64() / 3_600.0);
+    let days = first.series(Span::new().days(1)).take_while(|day| *day < end);
+    days.filter_map(|day| Some((day, length(day)?))).filter(|(_, hours)| *hours != 24.0).collect()
 }
 
 /// What merges the staged rows; leaves one outcome a line in `shop_outcome`.

@@ -21,14 +21,14 @@ fn at(text: &str) -> Timestamp {
     text.parse().expect("instant")
 }
 
-fn line_of(body: &str, received_at: &str) -> String {
+pub fn line_of(body: &str, received_at: &str) -> String {
     let body = Bytes::copy_from_slice(body.as_bytes());
     let event_id = waybill::aftership::webhook::read(&body).ok().and_then(|webhook| webhook.event_id.clone());
     let event = Event::received(body, event_id, false, at(received_at));
     String::from_utf8(line::encode(&event)).expect("UTF-8")
 }
 
-fn set(file: &str, lines: &[String]) -> LoadSet {
+pub fn set(file: &str, lines: &[String]) -> LoadSet {
     read::combine(vec![read::read(file, at("2026-07-09T12:00:00Z"), &Bytes::from(lines.join("\n")))])
 }
 

@@ -1,6 +1,7 @@
 //! Files of the shop in a DuckDB file.
 
-use duckdb::{Connection, appender_params_from_iter};
+use duckdb::{Connection, OptionalExt, appender_params_from_iter};
+use jiff::tz::TimeZone;
 
 use crate::failpoint::failpoint;
 use crate::retail::read::ShopFile;
@@ -27,6 +28,25 @@ pub(super) fn ledger(session: &Session) -> Result<Vec<ShopEntry>, WarehouseError
         rows.collect()
     };
     read().map_err(|error| failed("read the ledger", &error))
+}
+
+/// Makes what depends on the zone anew, if it is another.
+pub(super) fn use_time_zone(session: &Session, zone: &TimeZone) -> Result<bool, WarehouseError> {
+    let connection = session.connection();
+    let _turn = session.write_turn();
+    let work = |connection: &Connection| -> duckdb::Result<bool> {
+        let known: Option<String> = connection.query_row(shop::ZONE, [], |row| row.get(0)).optional()?;
+        if known.as_deref() == Some(shop::zone_name(zone)) {
+            return Ok(false);
+        }
+        connection.execute_batch("begin")?;
+        for statement in shop::zone_statements(zone, &DUCKDB) {
+            connection.execute_batch(&statement)?;
+        }
+        connection.execute_batch("commit")?;
+        Ok(true)
+    };
+    super::in_transaction(connection, work).map_err(|error| failed("set the time zone", &error))
 }
 
 pub(super) fn load(session: &Session, file: &ShopFile, is_dry: bool) -> Result<ShopOutcome, WarehouseError> {

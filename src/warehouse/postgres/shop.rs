@@ -6,6 +6,7 @@ use bytes::Bytes;
 use futures_util::SinkExt;
 use jiff::Timestamp;
 use jiff::civil::Date;
+use jiff::tz::TimeZone;
 use tokio::sync::mpsc;
 use tokio_postgres::{Client, Row, Transaction};
 
@@ -43,6 +44,24 @@ pub(super) async fn ledger(client: &Client) -> Result<Vec<ShopEntry>, tokio_post
             status: row.get(5),
         })
         .collect())
+}
+
+/// Makes what depends on the zone anew, if it is another.
+pub(super) async fn use_time_zone(
+    client: &mut Client,
+    zone: &TimeZone,
+) -> Result<bool, tokio_postgres::Error> {
+    let transaction = client.transaction().await?;
+    transaction.execute("select pg_advisory_xact_lock($1)", &[&LOCK_SHOP]).await?;
+    let known: Option<String> = transaction.query_opt(shop::ZONE, &[]).await?.map(|row| row.get(0));
+    if known.as_deref() == Some(shop::zone_name(zone)) {
+        return Ok(false);
+    }
+    for statement in shop::zone_statements(zone, &POSTGRES) {
+        transaction.batch_execute(&statement).await?;
+    }
+    transaction.commit().await?;
+    Ok(true)
 }
 
 pub(super) async fn load(

@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
-use aws_config::SdkConfig;
 use aws_sdk_s3::Client;
 use aws_sdk_s3::error::DisplayErrorContext;
 use aws_sdk_s3::primitives::ByteStream;
 use bytes::Bytes;
+use tokio::sync::OnceCell;
 
 use crate::ops::aws;
 use crate::warehouse::WarehouseError;
@@ -20,29 +20,38 @@ const DEADLINE: Duration = Duration::from_secs(180);
 
 /// Below `s3://bucket/prefix/`.
 pub struct S3Staging {
-    client: Client,
+    client: OnceCell<Client>,
     bucket: String,
     /// Empty, or ending in `/`.
     root: String,
 }
 
 impl S3Staging {
-    /// Nothing is asked of S3 yet.
-    pub fn open(sdk: &SdkConfig, bucket: &str, prefix: &str) -> S3Staging {
-        let is_custom = sdk.endpoint_url().is_some()
-            || ["AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL"]
-                .iter()
-                .any(|name| std::env::var_os(name).is_some());
-        let config = aws_sdk_s3::config::Builder::from(sdk)
-            .timeout_config(aws::timeouts(ATTEMPT, DEADLINE))
-            .force_path_style(is_custom)
-            .build();
+    /// Nothing is asked of S3 yet, nor of the machine's credentials.
+    pub fn open(bucket: &str, prefix: &str) -> S3Staging {
         let prefix = prefix.trim_matches('/');
         S3Staging {
-            client: Client::from_conf(config),
+            client: OnceCell::new(),
             bucket: bucket.to_owned(),
             root: if prefix.is_empty() { String::new() } else { format!("{prefix}/") },
         }
+    }
+
+    async fn client(&self) -> &Client {
+        self.client
+            .get_or_init(async || {
+                let sdk = aws::sdk_config().await;
+                let is_custom = sdk.endpoint_url().is_some()
+                    || ["AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL"]
+                        .iter()
+                        .any(|name| std::env::var_os(name).is_some());
+                let config = aws_sdk_s3::config::Builder::from(&sdk)
+                    .timeout_config(aws::timeouts(ATTEMPT, DEADLINE))
+                    .force_path_style(is_custom)
+                    .build();
+                Client::from_conf(config)
+            })
+            .await
     }
 
     fn key<'a>(&self, url: &'a str) -> Result<&'a str, WarehouseError> {
@@ -60,19 +69,27 @@ impl Staging for S3Staging {
     async fn put(&self, name: &str, body: Bytes) -> Result<String, WarehouseError> {
         let key = format!("{}{name}", self.root);
         let url = format!("s3://{}/{key}", self.bucket);
-        let put = self.client.put_object().bucket(&self.bucket).key(key).body(ByteStream::from(body)).send();
+        let put = self
+            .client()
+            .await
+            .put_object()
+            .bucket(&self.bucket)
+            .key(key)
+            .body(ByteStream::from(body))
+            .send();
         put.await.map_err(|error| away("stage rows as", &url, &error))?;
         Ok(url)
     }
 
     async fn get(&self, url: &str) -> Result<Bytes, WarehouseError> {
-        let got = self.client.get_object().bucket(&self.bucket).key(self.key(url)?).send().await;
+        let got = self.client().await.get_object().bucket(&self.bucket).key(self.key(url)?).send().await;
         let got = got.map_err(|error| away("read", url, &error))?;
         Ok(got.body.collect().await.map_err(|error| away("read", url, &error))?.into_bytes())
     }
 
     async fn remove(&self, url: &str) -> Result<(), WarehouseError> {
-        let removed = self.client.delete_object().bucket(&self.bucket).key(self.key(url)?).send().await;
+        let removed =
+            self.client().await.delete_object().bucket(&self.bucket).key(self.key(url)?).send().await;
         removed.map(|_| ()).map_err(|error| away("remove", url, &error))
     }
 }

@@ -12,8 +12,9 @@ use Kind::{Bigint, Boolean, Day, Instant, Integer, Text};
 
 /// Characters of a rejected line, and of what is said about it, that are kept as text beside its bytes.
 const TEXT_MAX: usize = 1_000;
-/// Bytes of a rejected line that are kept: all of any line that is not absurd.
-const RAW_MAX: usize = 64 * 1024;
+/// Bytes of a rejected line that are kept: all of any line that is not absurd, and as base64 no more than the longest text
+/// that each engine holds.
+const RAW_MAX: usize = 49_149;
 
 /// The one row about the file.
 pub(in crate::warehouse) const FILE: Stage = Stage {

@@ -124,13 +124,13 @@ insert into base.dim_product (
   product_key, product_id, product_name, product_description, image_url, list_price, category_id, category_name,
   department_id, department_name, valid_from, valid_to, is_current, is_inferred
 )
-select distinct
+select
   strtol(substring(md5(cast(i.order_item_product_id as varchar(65535)) || '|' || cast(cast(datediff(microsecond, timestamp '1970-01-01 00:00:00', cast('1900-01-01 00:00:00+00' as timestamptz) at time zone 'UTC') as bigint) as varchar(65535))), 1, 15), 16),
   i.order_item_product_id, 'Unknown product ' || cast(i.order_item_product_id as varchar(65535)),
   cast(null as varchar(65535)), cast(null as varchar(65535)), cast(null as decimal(12, 2)),
   cast(null as integer), cast(null as varchar(65535)), cast(null as integer), cast(null as varchar(65535)),
   cast('1900-01-01 00:00:00+00' as timestamptz), cast('9999-01-01 00:00:00+00' as timestamptz), true, true
-from stage_order_items as i
+from (select distinct order_item_product_id from stage_order_items) as i
 left join base.dim_product as k on k.product_id = i.order_item_product_id
 where k.product_id is null;
 

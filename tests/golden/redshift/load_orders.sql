@@ -98,19 +98,19 @@ cross join stage_shop_file as f;
 insert into base.dim_order_status (
   order_status_key, order_status, is_sale, is_revenue, is_cancelled, is_final, is_inferred
 )
-select distinct strtol(substring(md5(o.order_status), 1, 15), 16), o.order_status, false, false, false, false, true
-from stage_orders as o
+select strtol(substring(md5(o.order_status), 1, 15), 16), o.order_status, false, false, false, false, true
+from (select distinct order_status from stage_orders) as o
 left join base.dim_order_status as k on k.order_status = o.order_status
 where k.order_status is null;
 
 insert into base.dim_customer (
   customer_key, customer_id, city, state, zipcode, valid_from, valid_to, is_current, is_inferred
 )
-select distinct
+select
   strtol(substring(md5(cast(o.order_customer_id as varchar(65535)) || '|' || cast(cast(datediff(microsecond, timestamp '1970-01-01 00:00:00', cast('1900-01-01 00:00:00+00' as timestamptz) at time zone 'UTC') as bigint) as varchar(65535))), 1, 15), 16),
   o.order_customer_id, cast(null as varchar(65535)), cast(null as varchar(65535)), cast(null as varchar(65535)),
   cast('1900-01-01 00:00:00+00' as timestamptz), cast('9999-01-01 00:00:00+00' as timestamptz), true, true
-from stage_orders as o
+from (select distinct order_customer_id from stage_orders) as o
 left join base.dim_customer as k on k.customer_id = o.order_customer_id
 where k.customer_id is null;
 

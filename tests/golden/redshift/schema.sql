@@ -675,34 +675,6 @@ join base.dim_order_status as s on s.order_status_key = f.order_status_key
 where s.is_sale
 group by 1, 2;
 
-create view mart.price_change as
-select
-  c.product_id, p.product_name, c.changed_at, c.old_price, c.new_price, c.price_difference,
-  cast(
-    round(cast(100.0 * c.price_difference / nullif(c.old_price, 0) as decimal(24, 6)), 2) as decimal(20, 2)
-  ) as percent_change,
-  c.days_before, c.days_after,
-  cast(
-    round(cast(1.0 * c.units_before / nullif(c.days_before, 0) as decimal(24, 6)), 2) as decimal(20, 2)
-  ) as units_per_day_before,
-  cast(
-    round(cast(1.0 * c.units_after / nullif(c.days_after, 0) as decimal(24, 6)), 2) as decimal(20, 2)
-  ) as units_per_day_after
-from (
-  select
-    k.product_id, k.changed_at, k.old_price, k.new_price, k.price_difference,
-    count(case when d.date < cast(k.changed_at as date) then 1 end) as days_before,
-    count(case when d.date >= cast(k.changed_at as date) then 1 end) as days_after,
-    cast(sum(case when d.date < cast(k.changed_at as date) then d.units_sold end) as bigint) as units_before,
-    cast(sum(case when d.date >= cast(k.changed_at as date) then d.units_sold end) as bigint) as units_after
-  from base.fct_price_change as k
-  left join mart.product_day as d
-    on d.product_id = k.product_id
-    and d.date between cast(k.changed_at as date) - 28 and cast(k.changed_at as date) + 27
-  group by k.product_id, k.changed_at, k.old_price, k.new_price, k.price_difference
-) as c
-left join base.dim_product as p on p.product_id = c.product_id and p.is_current;
-
 create view base.bridge_order_line_tracking as
 select l.order_item_id, l.order_id, t.tracking_id, t.tracking_key, t.link_source
 from (
@@ -728,35 +700,6 @@ from base.fct_order_line as l
 join base.dim_order_status as s on s.order_status_key = l.order_status_key and s.is_sale
 left join base.bridge_order_line_tracking as b on b.order_item_id = l.order_item_id
 where b.order_item_id is null;
-
-create view mart.delivery_performance as
-select
-  b.order_item_id, b.order_id, b.tracking_id, l.order_date, l.product_id, l.customer_id, l.quantity, l.line_amount,
-  t.courier, t."tag", b.link_source,
-  l.ordered_at,
-  coalesce(t.in_transit_at, t.out_for_delivery_at, t.delivered_at) as shipped_at,
-  t.delivered_at,
-  coalesce(t.promised_delivery_at, t.estimated_delivery_at) as due_at,
-  cast(t.delivered_at as date) - l.order_date as days_to_deliver,
-  case
-    when coalesce(t.promised_delivery_at, t.estimated_delivery_at) is null then null
-    else coalesce(t.delivered_at, cast(sysdate as timestamptz)) > coalesce(t.promised_delivery_at, t.estimated_delivery_at)
-  end as is_late
-from base.bridge_order_line_tracking as b
-join base.fct_order_line as l on l.order_item_id = b.order_item_id
-join base.fct_shipment_tracking as t on t.tracking_key = b.tracking_key and t.tracking_id = b.tracking_id;
-
-create view mart.courier_performance as
-select
-  courier,
-  count(distinct tracking_id) as parcels,
-  count(distinct case when delivered_at is not null then tracking_id end) as delivered,
-  count(distinct case when is_late then tracking_id end) as late,
-  cast(
-    round(cast(avg(cast(days_to_deliver as decimal(24, 6))) as decimal(24, 6)), 2) as decimal(12, 2)
-  ) as days_to_deliver
-from mart.delivery_performance
-group by courier;
 
 create view base.dim_courier as
 select courier, count(*) as trackings, min(created_at) as first_seen_at
@@ -807,6 +750,100 @@ select 'product_never_sold', 'info', 'products', cast(null as varchar(65535)), c
 from base.dim_product as p
 where p.is_current and not exists (select 1 from base.fct_order_line as l where l.product_id = p.product_id)
 having count(*) > 0;
+
+create table base.business (
+  time_zone varchar(65535) not null
+)
+diststyle all;
+
+alter table base.dim_date add column hours decimal(4, 2) default 24;
+
+alter table base.dim_date add column is_clock_change boolean default false;
+
+drop view if exists mart.courier_performance;
+
+drop view if exists mart.delivery_performance;
+
+drop view if exists mart.price_change;
+
+create view mart.price_change as
+select
+  c.product_id, p.product_name, c.changed_at, c.old_price, c.new_price, c.price_difference,
+  cast(
+    round(cast(100.0 * c.price_difference / nullif(c.old_price, 0) as decimal(24, 6)), 2) as decimal(20, 2)
+  ) as percent_change,
+  c.days_before, c.days_after,
+  cast(
+    round(cast(1.0 * c.units_before / nullif(c.days_before, 0) as decimal(24, 6)), 2) as decimal(20, 2)
+  ) as units_per_day_before,
+  cast(
+    round(cast(1.0 * c.units_after / nullif(c.days_after, 0) as decimal(24, 6)), 2) as decimal(20, 2)
+  ) as units_per_day_after
+from (
+  select
+    k.product_id, k.changed_at, k.old_price, k.new_price, k.price_difference,
+    count(case when d.date < cast(k.changed_at at time zone 'UTC' as date) then 1 end) as days_before,
+    count(case when d.date >= cast(k.changed_at at time zone 'UTC' as date) then 1 end) as days_after,
+    cast(sum(case when d.date < cast(k.changed_at at time zone 'UTC' as date) then d.units_sold end) as bigint) as units_before,
+    cast(sum(case when d.date >= cast(k.changed_at at time zone 'UTC' as date) then d.units_sold end) as bigint) as units_after
+  from base.fct_price_change as k
+  left join mart.product_day as d
+    on d.product_id = k.product_id
+    and d.date between cast(k.changed_at at time zone 'UTC' as date) - 28 and cast(k.changed_at at time zone 'UTC' as date) + 27
+  group by k.product_id, k.changed_at, k.old_price, k.new_price, k.price_difference
+) as c
+left join base.dim_product as p on p.product_id = c.product_id and p.is_current;
+
+create view mart.delivery_performance as
+select
+  order_item_id, order_id, tracking_id, order_date, product_id, customer_id, quantity, line_amount, courier, "tag",
+  link_source, ordered_at, shipped_at, delivered_at, due_at, due_on, delivered_on,
+  cast(delivered_on - order_date as integer) as days_to_deliver,
+  case
+    when due_on is null then null
+    when delivered_on is not null then delivered_on > due_on
+    when "tag" = 'Delivered' and on_time_status = 'late' then true
+    when "tag" = 'Delivered' and on_time_status = 'on-time' then false
+    when "tag" = 'Delivered' then null
+    else cast(cast(sysdate as timestamptz) at time zone 'UTC' as date) > due_on
+  end as is_late
+from (
+  select
+    b.order_item_id, b.order_id, b.tracking_id, l.order_date, l.product_id, l.customer_id, l.quantity, l.line_amount,
+    t.courier, t."tag", t.on_time_status, b.link_source, l.ordered_at,
+    coalesce(t.in_transit_at, t.out_for_delivery_at, t.delivered_at) as shipped_at,
+    t.delivered_at,
+    coalesce(t.promised_delivery_at, t.estimated_delivery_at) as due_at,
+    coalesce(
+      d.date, cast(coalesce(t.promised_delivery_at, t.estimated_delivery_at) at time zone 'UTC' as date)
+    ) as due_on,
+    cast(t.delivered_at at time zone 'UTC' as date) as delivered_on
+  from base.bridge_order_line_tracking as b
+  join base.fct_order_line as l on l.order_item_id = b.order_item_id and l.order_id = b.order_id
+  join base.fct_shipment_tracking as t on t.tracking_key = b.tracking_key and t.tracking_id = b.tracking_id
+  left join base.dim_date as d
+    on cast(d.year as varchar(65535)) || '-' || lpad(cast(d.month as varchar(65535)), 2, '0') || '-'
+      || lpad(cast(d.day_of_month as varchar(65535)), 2, '0')
+    = substring(coalesce(t.promised_delivery_text, t.estimated_delivery_text), 1, 10)
+) as delivery;
+
+create view mart.courier_performance as
+select
+  courier,
+  count(distinct tracking_id) as parcels,
+  count(distinct case when delivered_on is not null or "tag" = 'Delivered' then tracking_id end) as delivered,
+  count(distinct case when is_late then tracking_id end) as late,
+  cast(
+    round(cast(avg(cast(days_to_deliver as decimal(24, 6))) as decimal(24, 6)), 2) as decimal(12, 2)
+  ) as days_to_deliver
+from mart.delivery_performance
+group by courier;
+
+delete from base.business;
+
+insert into base.business (time_zone) values ('UTC');
+
+update base.dim_date set hours = 24, is_clock_change = false where is_clock_change;
 
 insert into "raw".schema_version (version, applied_at) values (3, cast(sysdate as timestamptz));
 

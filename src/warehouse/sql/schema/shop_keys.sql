@@ -9,3 +9,14 @@
 --pg insert into raw.order_line_day (order_item_id, order_date)
 --pg select order_item_id, order_date from base.fct_order_line order by order_item_id;
 --pg drop index base.fct_order_line_order_item_id_idx;
+
+-- The zone in which the shop's clock goes: one row. `waybill migrate` and every load bring it in line with the setting.
+create table base.business (
+  time_zone {text} not null
+)
+--rs diststyle all
+;
+
+-- Days on which the shop's clock was changed are not 24 hours long: what sold on them compares with other days only so.
+alter table base.dim_date add column hours decimal(4, 2) default 24;
+alter table base.dim_date add column is_clock_change boolean default false;

@@ -154,37 +154,6 @@ join base.dim_order_status as s on s.order_status_key = f.order_status_key
 where s.is_sale
 group by 1, 2;
 
--- One row per change of a list price: how far it went, and how many units a day sold in the 28 days before the day of
--- the change and in the 28 from it on. Days before the first sale and after the published day do not count, so
--- `days_before` and `days_after` say how much there is to go by. Days are of UTC, as sessions are.
-create view mart.price_change as
-select
-  c.product_id, p.product_name, c.changed_at, c.old_price, c.new_price, c.price_difference,
-  cast(
-    round(cast(100.0 * c.price_difference / nullif(c.old_price, 0) as decimal(24, 6)), 2) as decimal(20, 2)
-  ) as percent_change,
-  c.days_before, c.days_after,
-  cast(
-    round(cast(1.0 * c.units_before / nullif(c.days_before, 0) as decimal(24, 6)), 2) as decimal(20, 2)
-  ) as units_per_day_before,
-  cast(
-    round(cast(1.0 * c.units_after / nullif(c.days_after, 0) as decimal(24, 6)), 2) as decimal(20, 2)
-  ) as units_per_day_after
-from (
-  select
-    k.product_id, k.changed_at, k.old_price, k.new_price, k.price_difference,
-    count(case when d.date < cast(k.changed_at as date) then 1 end) as days_before,
-    count(case when d.date >= cast(k.changed_at as date) then 1 end) as days_after,
-    cast(sum(case when d.date < cast(k.changed_at as date) then d.units_sold end) as bigint) as units_before,
-    cast(sum(case when d.date >= cast(k.changed_at as date) then d.units_sold end) as bigint) as units_after
-  from base.fct_price_change as k
-  left join mart.product_day as d
-    on d.product_id = k.product_id
-    and d.date between cast(k.changed_at as date) - 28 and cast(k.changed_at as date) + 27
-  group by k.product_id, k.changed_at, k.old_price, k.new_price, k.price_difference
-) as c
-left join base.dim_product as p on p.product_id = c.product_id and p.is_current;
-
 -- Which parcels carry which lines: by AfterShip's order id, else by its order number, with or without a `#` before it.
 -- A view, so that either side may come first, and whatever comes late joins by itself. Parcels and lines are n to m.
 -- AfterShip's documentation sample belongs to no order.
@@ -215,38 +184,6 @@ from base.fct_order_line as l
 join base.dim_order_status as s on s.order_status_key = l.order_status_key and s.is_sale
 left join base.bridge_order_line_tracking as b on b.order_item_id = l.order_item_id
 where b.order_item_id is null;
-
--- One row per line of an order and parcel that carries it: ordered, shipped, delivered. The order's time is the shop's
--- own clock, read as UTC. Late: delivered, or still not, after the day that was promised, else estimated.
-create view mart.delivery_performance as
-select
-  b.order_item_id, b.order_id, b.tracking_id, l.order_date, l.product_id, l.customer_id, l.quantity, l.line_amount,
-  t.courier, t.tag, b.link_source,
-  l.ordered_at,
-  coalesce(t.in_transit_at, t.out_for_delivery_at, t.delivered_at) as shipped_at,
-  t.delivered_at,
-  coalesce(t.promised_delivery_at, t.estimated_delivery_at) as due_at,
-  cast(t.delivered_at as date) - l.order_date as days_to_deliver,
-  case
-    when coalesce(t.promised_delivery_at, t.estimated_delivery_at) is null then null
-    else coalesce(t.delivered_at, {now}) > coalesce(t.promised_delivery_at, t.estimated_delivery_at)
-  end as is_late
-from base.bridge_order_line_tracking as b
-join base.fct_order_line as l on l.order_item_id = b.order_item_id
-join base.fct_shipment_tracking as t on t.tracking_key = b.tracking_key and t.tracking_id = b.tracking_id;
-
-create view mart.courier_performance as
-select
-  courier,
-  count(distinct tracking_id) as parcels,
-  count(distinct case when delivered_at is not null then tracking_id end) as delivered,
-  count(distinct case when is_late then tracking_id end) as late,
-  -- Redshift's mean of whole numbers is a whole number.
-  cast(
-    round(cast(avg(cast(days_to_deliver as decimal(24, 6))) as decimal(24, 6)), 2) as decimal(12, 2)
-  ) as days_to_deliver
-from mart.delivery_performance
-group by courier;
 
 -- Couriers that parcels went by.
 create view base.dim_courier as

@@ -1,0 +1,89 @@
+-- What depends on the shop's time zone: made in version 3 of the schema, and anew when the setting changes.
+drop view if exists mart.courier_performance;
+drop view if exists mart.delivery_performance;
+drop view if exists mart.price_change;
+
+-- One row per change of a list price: how far it went, and how many units a day sold in the 28 days before the day of
+-- the change and in the 28 from it on. Days before the first sale and after the published day do not count, so
+-- `days_before` and `days_after` say how much there is to go by. A change is of the day that its file is
+-- about, which versions begin with in UTC.
+create view mart.price_change as
+select
+  c.product_id, p.product_name, c.changed_at, c.old_price, c.new_price, c.price_difference,
+  cast(
+    round(cast(100.0 * c.price_difference / nullif(c.old_price, 0) as decimal(24, 6)), 2) as decimal(20, 2)
+  ) as percent_change,
+  c.days_before, c.days_after,
+  cast(
+    round(cast(1.0 * c.units_before / nullif(c.days_before, 0) as decimal(24, 6)), 2) as decimal(20, 2)
+  ) as units_per_day_before,
+  cast(
+    round(cast(1.0 * c.units_after / nullif(c.days_after, 0) as decimal(24, 6)), 2) as decimal(20, 2)
+  ) as units_per_day_after
+from (
+  select
+    k.product_id, k.changed_at, k.old_price, k.new_price, k.price_difference,
+    count(case when d.date < cast(k.changed_at at time zone 'UTC' as date) then 1 end) as days_before,
+    count(case when d.date >= cast(k.changed_at at time zone 'UTC' as date) then 1 end) as days_after,
+    cast(sum(case when d.date < cast(k.changed_at at time zone 'UTC' as date) then d.units_sold end) as bigint) as units_before,
+    cast(sum(case when d.date >= cast(k.changed_at at time zone 'UTC' as date) then d.units_sold end) as bigint) as units_after
+  from base.fct_price_change as k
+  left join mart.product_day as d
+    on d.product_id = k.product_id
+    and d.date between cast(k.changed_at at time zone 'UTC' as date) - 28 and cast(k.changed_at at time zone 'UTC' as date) + 27
+  group by k.product_id, k.changed_at, k.old_price, k.new_price, k.price_difference
+) as c
+left join base.dim_product as p on p.product_id = c.product_id and p.is_current;
+
+-- One row per line of an order and parcel that carries it: ordered, shipped, delivered. The order's time is the shop's
+-- own clock, days are of the shop's zone. Late: delivered, or still not, after the day that was promised, else estimated;
+-- delivered at an unknown time is late when AfterShip says so.
+create view mart.delivery_performance as
+select
+  order_item_id, order_id, tracking_id, order_date, product_id, customer_id, quantity, line_amount, courier, tag,
+  link_source, ordered_at, shipped_at, delivered_at, due_at, due_on, delivered_on,
+  cast(delivered_on - order_date as integer) as days_to_deliver,
+  case
+    when due_on is null then null
+    when delivered_on is not null then delivered_on > due_on
+    when tag = 'Delivered' and on_time_status = 'late' then true
+    when tag = 'Delivered' and on_time_status = 'on-time' then false
+    when tag = 'Delivered' then null
+    else cast({now} at time zone '{zone}' as date) > due_on
+  end as is_late
+from (
+  select
+    b.order_item_id, b.order_id, b.tracking_id, l.order_date, l.product_id, l.customer_id, l.quantity, l.line_amount,
+    t.courier, t.tag, t.on_time_status, b.link_source, l.ordered_at,
+    coalesce(t.in_transit_at, t.out_for_delivery_at, t.delivered_at) as shipped_at,
+    t.delivered_at,
+    coalesce(t.promised_delivery_at, t.estimated_delivery_at) as due_at,
+    -- A promise is a day, whatever zone its midnight is written in; words that begin with no day may still be an instant.
+    coalesce(
+      d.date, cast(coalesce(t.promised_delivery_at, t.estimated_delivery_at) at time zone '{zone}' as date)
+    ) as due_on,
+    cast(t.delivered_at at time zone '{zone}' as date) as delivered_on
+  from base.bridge_order_line_tracking as b
+  join base.fct_order_line as l on l.order_item_id = b.order_item_id and l.order_id = b.order_id
+  join base.fct_shipment_tracking as t on t.tracking_key = b.tracking_key and t.tracking_id = b.tracking_id
+  left join base.dim_date as d
+    on cast(d.year as {string}) || '-' || lpad(cast(d.month as {string}), 2, '0') || '-'
+      || lpad(cast(d.day_of_month as {string}), 2, '0')
+    = substring(coalesce(t.promised_delivery_text, t.estimated_delivery_text), 1, 10)
+) as delivery;
+
+create view mart.courier_performance as
+select
+  courier,
+  count(distinct tracking_id) as parcels,
+  count(distinct case when delivered_on is not null or tag = 'Delivered' then tracking_id end) as delivered,
+  count(distinct case when is_late then tracking_id end) as late,
+  -- Redshift's mean of whole numbers is a whole number.
+  cast(
+    round(cast(avg(cast(days_to_deliver as decimal(24, 6))) as decimal(24, 6)), 2) as decimal(12, 2)
+  ) as days_to_deliver
+from mart.delivery_performance
+group by courier;
+
+delete from base.business;
+insert into base.business (time_zone) values ('{zone}');
