@@ -38,7 +38,9 @@ fn main() {
     if arguments.iter().any(|argument| argument == "warehouse") {
         // All cores: servers and threads of their own are part of what is measured.
         let mut report = Report::new(true);
-        runtime.block_on(shop::run(seconds, &mut report));
+        let only =
+            ["duckdb", "postgres"].into_iter().find(|name| arguments.iter().any(|given| given == name));
+        runtime.block_on(shop::run(seconds, only, &mut report));
         report.print();
         return;
     }

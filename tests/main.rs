@@ -17,6 +17,7 @@ mod contracts {
     pub mod audit;
     pub mod ceased;
     pub mod damage;
+    pub mod defects;
     pub mod erase;
     pub mod lake;
     pub mod loads;

@@ -26,6 +26,8 @@ const QUESTIONS: [(&str, usize, &str); 6] = [
 ];
 
 pub async fn ask(engine: &Engine, report: &mut Report) {
+    // As an analyst does, who opens a file once and asks many times.
+    let _held = engine.warehouse.hold().await.expect("open");
     for (what, times, sql) in QUESTIONS {
         let sql = sql.replace("{as_of}", "date '2026-06-30'");
         let mut took: Vec<Duration> = Vec::new();
