@@ -191,10 +191,10 @@ else:
 PYTHON
 }
 
-# Usage: load WAREHOUSE: everything there is now.
+# Usage: load WAREHOUSE: everything there is now, for a shop whose clock is changed twice a year.
 load() {
   WAYBILL_LAKE=$lake WAYBILL_RETAIL=$retail WAYBILL_WAREHOUSE=$1 WAYBILL_OPS_LISTEN=off \
-    "$program" load --once 2>load.err || { cat load.err; return 1; }
+    WAYBILL_BUSINESS_TIME_ZONE=Europe/Berlin "$program" load --once 2>load.err || { cat load.err; return 1; }
 }
 warehouses() {
   parcels
@@ -277,8 +277,8 @@ build() {
 }
 docs() {
   run_dbt "$1" "$duckdb" docs generate
-  # Every table and column of the warehouse is described, and what is described is there. PostgreSQL has partitions and
-  # keys beside them, which are nobody's to read.
+  # Every table and column of the warehouse is described, and what is described is there. PostgreSQL has partitions beside
+  # them, which are nobody's to read.
   "$venv/bin/python" - "$work/$1" "$duckdb" <<'PYTHON'
 import json, pathlib, sys
 import duckdb
@@ -289,12 +289,12 @@ there = catalog["sources"] | catalog["nodes"]
 wrong = [f"{key}: not in the warehouse" for key in described.keys() - there.keys()]
 for key in described.keys() & there.keys():
     wrong += [f"{key}.{c}" for c in set(described[key]["columns"]) ^ {c.lower() for c in there[key]["columns"]}]
-print(*sorted(wrong), sep="\n")
 tables = duckdb.connect(sys.argv[2], read_only=True).execute(
     "select table_schema || '.' || table_name from information_schema.tables where table_schema in ('raw', 'base', 'mart')"
 ).fetchall()
 known = {f"{node['schema']}.{node['name']}" for node in described.values()}
 wrong += [f"{table}: not described" for (table,) in tables if table not in known]
+print(*sorted(wrong), sep="\n")
 columns = sum(len(table["columns"]) for table in there.values())
 print(f"{len(there)} tables, {columns} columns")
 sys.exit(bool(wrong))

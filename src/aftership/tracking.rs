@@ -35,6 +35,8 @@ pub struct Tracking {
     pub order_id: Option<String>,
     /// The shop's order, human id.
     pub order_number: Option<String>,
+    /// Lines of that order, as the shop told AfterShip in `custom_fields`: numbers with commas between.
+    pub order_item_ids: Option<String>,
     /// The courier's service.
     pub shipment_type: Option<String>,
     /// ISO alpha-3.
@@ -128,6 +130,7 @@ pub fn read(webhook: &Webhook<'_>) -> Tracking {
         subtag_message: first(msg, &["subtag_message"]),
         order_id: first(msg, &["order_id"]),
         order_number: first(msg, &["order_number"]),
+        order_item_ids: msg.get("custom_fields").and_then(order_item_ids),
         shipment_type: first(msg, &["shipment_type"]),
         origin_country: first(msg, &["origin_country_region", "origin_country_iso3"]),
         destination_country: first(msg, &["destination_country_region", "destination_country_iso3"]),
@@ -166,6 +169,15 @@ fn checkpoint(item: &Json<'_>) -> Checkpoint {
         source: first(item, &["source"]),
         hash: first(item, &["hash"]),
     }
+}
+
+/// AfterShip knows no lines of orders; a shop can name them in a field of its own, however it separates them.
+/// At most 512 characters, AfterShip's own limit of a value.
+fn order_item_ids(fields: &Json<'_>) -> Option<String> {
+    let text = first(fields, &["order_item_ids", "order_item_id", "line_item_ids", "line_item_id"])?;
+    let ids: Vec<&str> =
+        text.split(|letter: char| !letter.is_ascii_digit()).filter(|id| !id.is_empty()).collect();
+    (!ids.is_empty() && text.len() <= 512).then(|| ids.join(","))
 }
 
 /// The older id, unless it says nothing: the same id again, or a filler.

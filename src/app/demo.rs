@@ -89,6 +89,7 @@ pub(super) fn send(
             version: Version::Mixed,
             poison_rate: POISON,
             start: now,
+            orders: shop::RECENT_ORDERS,
             ..SimulatorOptions::default()
         },
         ..SendOptions::default()

@@ -24,6 +24,7 @@ pub fn snapshot(tracking: &Tracking, body_sha256: &str) -> Snapshot {
         subtag_message: text(&tracking.subtag_message),
         order_id: text(&tracking.order_id),
         order_number: text(&tracking.order_number),
+        order_item_ids: text(&tracking.order_item_ids),
         shipment_type: text(&tracking.shipment_type),
         origin_country: text(&tracking.origin_country),
         destination_country: text(&tracking.destination_country),

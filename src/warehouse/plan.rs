@@ -116,6 +116,7 @@ pub(super) const TRACKING: Stage = Stage {
         ("subtag_message", Text),
         ("order_id", Text),
         ("order_number", Text),
+        ("order_item_ids", Text),
         ("shipment_type", Text),
         ("origin_country", Text),
         ("destination_country", Text),
@@ -254,7 +255,7 @@ fn claim_cells(claim: &Claim) -> [Cell<'_>; 3] {
     [Cell::Text(&claim.legacy_id), Cell::Text(&claim.tracking_id), Cell::Int(key)]
 }
 
-fn tracking_cells(row: &TrackingRow) -> [Cell<'_>; 36] {
+fn tracking_cells(row: &TrackingRow) -> [Cell<'_>; 37] {
     [
         Cell::Text(&row.source_tracking_id),
         Cell::Int(surrogate_key(&[&row.source_tracking_id])),
@@ -266,6 +267,7 @@ fn tracking_cells(row: &TrackingRow) -> [Cell<'_>; 36] {
         text(row.subtag_message.as_ref()),
         text(row.order_id.as_ref()),
         text(row.order_number.as_ref()),
+        text(row.order_item_ids.as_ref()),
         text(row.shipment_type.as_ref()),
         text(row.origin_country.as_ref()),
         text(row.destination_country.as_ref()),

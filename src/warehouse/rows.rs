@@ -82,6 +82,8 @@ pub struct TrackingRow {
     pub order_id: Option<String>,
     /// The shop's order, human id.
     pub order_number: Option<String>,
+    /// Lines of the order in this parcel, numbers with commas between.
+    pub order_item_ids: Option<String>,
     /// The courier's service.
     pub shipment_type: Option<String>,
     /// ISO alpha-3.

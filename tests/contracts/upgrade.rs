@@ -72,10 +72,53 @@ async fn a_version_1_on_postgres_is_upgraded_with_its_rows() {
     is_upgraded(&warehouse).await;
 }
 
-/// Version 3 is version 2 with the days of lines in a table of their own.
-const BACK_TO_2: &str = "drop table raw.order_line_day;
-    create index on base.fct_order_line (order_item_id);
+/// What version 3 has more than version 2; a view of version 2 stays in the way.
+const BACK_TO_2: &str = "drop view mart.courier_performance;
+    drop view mart.delivery_performance;
+    drop view mart.unlinked_tracking;
+    drop view mart.unshipped_order_line;
+    drop view base.bridge_order_line_tracking;
+    create view base.bridge_order_line_tracking as select order_item_id from base.fct_order_line;
+    create view mart.delivery_performance as select order_item_id from base.bridge_order_line_tracking;
+    alter table base.fct_shipment_tracking drop column order_item_ids;
+    alter table raw.superseded_tracking drop column order_item_ids;
+    alter table base.dim_date drop column hours;
+    alter table base.dim_date drop column is_clock_change;
+    drop table base.business;
     update raw.schema_version set version = 2 where version = 3;";
+
+/// The same, of PostgreSQL alone.
+const BACK_TO_2_ON_POSTGRES: &str = "drop table raw.order_line_day;
+    create index on base.fct_order_line (order_item_id);";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_version_2_on_duckdb_is_upgraded_with_its_rows() {
+    let dir = tempfile::tempdir().expect("a temporary folder");
+    let path = dir.path().join("w.duckdb");
+    let open = || DuckDbWarehouse::open(path.clone(), DuckDbOptions::default()).expect("a warehouse");
+    let warehouse = open();
+    warehouse.migrate().await.expect("migrated");
+    load(&warehouse, "orders/2026-05-31.csv", "10,2026-05-31 09:00:00,7,COMPLETE\n").await;
+    load(&warehouse, "order_items/2026-05-31.csv", "1,10,100,2,20.00,10.00\n").await;
+    drop(warehouse);
+    let connection = duckdb::Connection::open(&path).expect("the file");
+    connection.execute_batch(BACK_TO_2).expect("version 2");
+    drop(connection);
+
+    let warehouse = open();
+    assert_eq!(warehouse.migrate().await.expect("migrated"), 2);
+
+    no_orphans(&warehouse).await;
+    assert_eq!(
+        rows(
+            &warehouse,
+            "select order_item_id, hours from base.fct_order_line join base.dim_date on date = order_date"
+        )
+        .await,
+        ["1|24.00"]
+    );
+    assert_eq!(rows(&warehouse, "select count(*) from mart.courier_performance").await, ["0"]);
+}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_version_2_on_postgres_finds_its_lines_after_the_upgrade() {
@@ -90,6 +133,7 @@ async fn a_version_2_on_postgres_finds_its_lines_after_the_upgrade() {
         tokio_postgres::connect(&url, tokio_postgres::NoTls).await.expect("the server takes connections");
     let connection = tokio::spawn(connection);
     client.batch_execute(BACK_TO_2).await.expect("version 2");
+    client.batch_execute(BACK_TO_2_ON_POSTGRES).await.expect("version 2");
     drop(client);
     connection.await.expect("the task ends").expect("the connection ends in order");
 

@@ -289,6 +289,12 @@ fn the_demo_has_a_shop_with_revenue_a_price_change_a_rejected_line_and_a_ceased_
     assert_eq!(demo.count("select count(*) as n from base.fct_price_change"), 1);
     assert_eq!(demo.count("select count(*) as n from raw.rejected_row where dataset = 'order_items'"), 1);
     assert_eq!(demo.count("select count(*) as n from mart.revenue_by_product where revenue_amount > 0"), 6);
+    // Parcels and orders meet.
+    demo.await_some("select count(*) as n from mart.delivery_performance");
+    assert_eq!(
+        demo.count("select count(*) as n from base.fct_order where order_id between 500 and 600"),
+        101
+    );
 }
 
 #[test]
@@ -310,17 +316,19 @@ fn a_parcel_finds_the_lines_of_its_order_whichever_comes_first() {
         parcel("a", r#""order_id":"1","order_number":"77""#),
         parcel("b", r##""order_id":"gid-9","order_number":"#2""##),
         parcel("c", r#""order_id":"x","order_number":null"#),
+        // One line of the same order, which the shop has named; and one that is not there yet.
+        parcel("d", r#""order_id":"2","custom_fields":{"order_item_ids":"4; 99"}"#),
     ] {
         let answer = post(up.listen(), body.as_bytes()).expect("an answer");
         assert_eq!(answer.status, 200);
     }
-    deployment.await_count("select count(*) as n from base.fct_shipment_tracking", 3);
+    deployment.await_count("select count(*) as n from base.fct_shipment_tracking", 4);
     deployment.await_count("select count(*) as n from base.bridge_order_line_tracking", 2);
     // The order that the second parcel is of comes late.
     write(dir.path(), "orders/2026-07-02.csv", "2,2026-07-02 10:00:00,1,COMPLETE\n");
     write(dir.path(), "order_items/2026-07-02.csv", "3,2,1,1,10.00,10.00\n4,2,1,1,10.00,10.00\n");
 
-    deployment.await_count("select count(*) as n from base.bridge_order_line_tracking", 4);
+    deployment.await_count("select count(*) as n from base.bridge_order_line_tracking", 5);
 
     let rows = deployment.query(
         "select order_item_id, tracking_id, link_source, days_to_deliver, is_late, shipped_at
@@ -340,10 +348,16 @@ fn a_parcel_finds_the_lines_of_its_order_whichever_comes_first() {
     let of = |item, source, days| (Some(item), Some(source), Some(days), Some(true));
     assert_eq!(
         found,
-        [of(1, "order_id", 3), of(2, "order_id", 3), of(3, "order_number", 2), of(4, "order_number", 2)]
+        [
+            of(1, "order_id", 3),
+            of(2, "order_id", 3),
+            of(3, "order_number", 2),
+            of(4, "order_number", 2),
+            of(4, "custom_fields", 2)
+        ]
     );
     assert_eq!(rows[0]["shipped_at"], "2026-07-02T08:00:00.000000Z");
     assert_eq!(deployment.query("select tracking_id from mart.unlinked_tracking")[0]["tracking_id"], "c");
     assert_eq!(deployment.count("select count(*) as n from mart.unshipped_order_line"), 0);
-    assert_eq!(deployment.count("select late as n from mart.courier_performance"), 2);
+    assert_eq!(deployment.count("select late as n from mart.courier_performance"), 3);
 }

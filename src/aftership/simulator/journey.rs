@@ -3,6 +3,8 @@
 //! Laid out whole when the parcel is made, so that every event is a look at the same story at another time.
 //! Distribution: section 10 of the reference this was built from; suggestions, not measurements.
 
+use std::ops::RangeInclusive;
+
 use fastrand::Rng;
 
 use super::versions::Version;
@@ -15,9 +17,6 @@ use super::vocabulary::{
 const MINUTE: i64 = 60;
 const HOUR: i64 = 60 * MINUTE;
 pub(super) const DAY: i64 = 24 * HOUR;
-
-/// The shop's orders that parcels belong to.
-const ORDER_ID_MAX: u32 = 68_883;
 
 /// AfterShip gives a parcel up after this long without a scan.
 const EXPIRES_AFTER: i64 = 30 * DAY;
@@ -82,7 +81,7 @@ pub(super) struct Parcel {
 
 impl Parcel {
     /// Makes a parcel whose last event lies before `clock` (seconds since 1970).
-    pub(super) fn new(rng: &mut Rng, version: Version, clock: i64) -> Self {
+    pub(super) fn new(rng: &mut Rng, version: Version, clock: i64, orders: RangeInclusive<u32>) -> Self {
         let courier = any(rng, &COURIERS);
         let last_mile = (rng.u32(0..100) < 15)
             .then(|| any(rng, &COURIERS))
@@ -104,7 +103,7 @@ impl Parcel {
             id: format!("{:032x}", rng.u128(..)),
             legacy_id: (0..24).map(|_| rng.digit(36)).collect(),
             tracking_number: format!("{}{digits:013}", courier.number_prefix),
-            order_id: rng.u32(1..=ORDER_ID_MAX),
+            order_id: rng.u32(orders),
             courier,
             last_mile,
             created_at: base,

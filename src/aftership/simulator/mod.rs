@@ -11,6 +11,8 @@ pub mod sender;
 mod versions;
 mod vocabulary;
 
+use std::ops::RangeInclusive;
+
 use fastrand::Rng;
 use jiff::Timestamp;
 use serde_json::json;
@@ -43,6 +45,8 @@ pub struct SimulatorOptions {
     pub start: Timestamp,
     /// Events a second by which the present moves on; without it, it stands still.
     pub rate: Option<f64>,
+    /// The shop's orders that parcels belong to, by number.
+    pub orders: RangeInclusive<u32>,
 }
 
 impl Default for SimulatorOptions {
@@ -55,6 +59,8 @@ impl Default for SimulatorOptions {
             // 2026-07-09T00:00:00Z
             start: Timestamp::constant(1_783_555_200, 0),
             rate: None,
+            // Those of the training data set.
+            orders: 1..=68_883,
         }
     }
 }
@@ -118,7 +124,10 @@ impl Simulator {
             let moved =
                 self.options.rate.map_or(0.0, |rate| self.delivered as f64 / rate.max(f64::MIN_POSITIVE));
             let clock = self.options.start.as_second().saturating_add(moved.min(1e9) as i64);
-            self.parcels.push(Told { parcel: Parcel::new(rng, self.options.version, clock), next: 0 });
+            self.parcels.push(Told {
+                parcel: Parcel::new(rng, self.options.version, clock, self.options.orders.clone()),
+                next: 0,
+            });
             self.parcels.len() - 1
         } else {
             rng.usize(0..self.parcels.len())

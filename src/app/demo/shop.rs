@@ -2,11 +2,14 @@
 //! change, a rejected line and a product that ceased to sell. Dated by the demo's first day; made once.
 
 use std::fmt::Write;
+use std::ops::RangeInclusive;
 use std::path::Path;
 
 use jiff::civil::Date;
 use jiff::{Span, Timestamp};
 
+/// Orders of the last weeks, by number: what the demo's parcels carry.
+pub(super) const RECENT_ORDERS: RangeInclusive<u32> = 500..=600;
 /// Days of history.
 const DAYS: i32 = 100;
 /// Day of the history, from its end, on which a price changes.

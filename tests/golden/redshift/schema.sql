@@ -675,32 +675,6 @@ join base.dim_order_status as s on s.order_status_key = f.order_status_key
 where s.is_sale
 group by 1, 2;
 
-create view base.bridge_order_line_tracking as
-select l.order_item_id, l.order_id, t.tracking_id, t.tracking_key, t.link_source
-from (
-  select
-    b.tracking_id, b.tracking_key, coalesce(i.order_id, n.order_id) as order_id,
-    case when i.order_id is not null then 'order_id' else 'order_number' end as link_source
-  from base.fct_shipment_tracking as b
-  left join base.fct_order as i on cast(i.order_id as varchar(65535)) = b.order_id
-  left join base.fct_order as n on cast(n.order_id as varchar(65535)) = replace(b.order_number, '#', '')
-  where not b.is_test
-) as t
-join base.fct_order_line as l on l.order_id = t.order_id;
-
-create view mart.unlinked_tracking as
-select t.tracking_id, t.tracking_number, t.courier, t.order_id, t.order_number, t."tag", t.updated_at
-from base.fct_shipment_tracking as t
-left join base.bridge_order_line_tracking as b on b.tracking_key = t.tracking_key and b.tracking_id = t.tracking_id
-where b.tracking_id is null and not t.is_test;
-
-create view mart.unshipped_order_line as
-select l.order_item_id, l.order_id, l.order_date, l.product_id, l.quantity
-from base.fct_order_line as l
-join base.dim_order_status as s on s.order_status_key = l.order_status_key and s.is_sale
-left join base.bridge_order_line_tracking as b on b.order_item_id = l.order_item_id
-where b.order_item_id is null;
-
 create view base.dim_courier as
 select courier, count(*) as trackings, min(created_at) as first_seen_at
 from base.fct_shipment_tracking
@@ -759,6 +733,50 @@ diststyle all;
 alter table base.dim_date add column hours decimal(4, 2) default 24;
 
 alter table base.dim_date add column is_clock_change boolean default false;
+
+alter table base.fct_shipment_tracking add column order_item_ids varchar(65535);
+
+alter table "raw".superseded_tracking add column order_item_ids varchar(65535);
+
+drop view if exists mart.courier_performance;
+
+drop view if exists mart.delivery_performance;
+
+drop view if exists mart.unlinked_tracking;
+
+drop view if exists mart.unshipped_order_line;
+
+drop view if exists base.bridge_order_line_tracking;
+
+create view base.bridge_order_line_tracking as
+select
+  l.order_item_id, l.order_id, t.tracking_id, t.tracking_key,
+  case when t.order_item_ids is not null then 'custom_fields' else t.link_source end as link_source
+from (
+  select
+    b.tracking_id, b.tracking_key, b.order_item_ids, coalesce(i.order_id, n.order_id) as order_id,
+    case when i.order_id is not null then 'order_id' else 'order_number' end as link_source
+  from base.fct_shipment_tracking as b
+  left join base.fct_order as i on cast(i.order_id as varchar(65535)) = b.order_id
+  left join base.fct_order as n on cast(n.order_id as varchar(65535)) = replace(b.order_number, '#', '')
+  where not b.is_test
+) as t
+join base.fct_order_line as l on l.order_id = t.order_id
+where t.order_item_ids is null
+  or ',' || t.order_item_ids || ',' like '%,' || cast(l.order_item_id as varchar(65535)) || ',%';
+
+create view mart.unlinked_tracking as
+select t.tracking_id, t.tracking_number, t.courier, t.order_id, t.order_number, t."tag", t.updated_at
+from base.fct_shipment_tracking as t
+left join base.bridge_order_line_tracking as b on b.tracking_key = t.tracking_key and b.tracking_id = t.tracking_id
+where b.tracking_id is null and not t.is_test;
+
+create view mart.unshipped_order_line as
+select l.order_item_id, l.order_id, l.order_date, l.product_id, l.quantity
+from base.fct_order_line as l
+join base.dim_order_status as s on s.order_status_key = l.order_status_key and s.is_sale
+left join base.bridge_order_line_tracking as b on b.order_item_id = l.order_item_id
+where b.order_item_id is null;
 
 drop view if exists mart.courier_performance;
 

@@ -132,6 +132,6 @@ def exit_code(tasks: list[Mapping[str, Any]], container: str) -> int | None:
 
 
 def stopped_by(tasks: list[Mapping[str, Any]]) -> str | None:
-    """Who stopped the task, if it did not end by itself: told to stop, the program drains and ends with 0 half-way."""
+    """Who stopped the task, if it did not end by itself: told to stop, the program drains and ends half-way, with 75."""
     codes = [task.get("stopCode") for task in tasks]
     return next((code for code in codes if code not in (None, "EssentialContainerExited")), None)

@@ -108,7 +108,7 @@ class LocalOperator(Command, BaseOperator):
             encoding="utf-8",
             errors="replace",
             env=environment(os.environ),
-            # Out of reach of a signal to the worker's whole group: the program would drain, and end with 0 half-way.
+            # Out of reach of a signal to the worker's whole group: the program would drain, and end half-way.
             start_new_session=True,
         )
         relay = threading.Thread(target=self.relay, args=(self.process.stderr,), daemon=True)

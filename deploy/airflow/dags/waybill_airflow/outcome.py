@@ -4,8 +4,8 @@ import json
 from collections.abc import Iterable
 from typing import Any
 
-# Exit codes after which the same command would end in the same way, each with its dead end's name. All others (1, a
-# signal, a container that was taken away) may heal.
+# Exit codes after which the same command would end in the same way, each with its dead end's name. All others may heal:
+# 1, a signal, a container that was taken away, and 75, a load that a signal stopped half-way and that goes on from there.
 DEAD_ENDS = {
     2: ("usage", "the program does not know this command: are program and DAG of the same release?"),
     3: ("rejected", "something was rejected, or an audit failed: see docs/PIPELINE.md, then clear this task to go on"),

@@ -16,27 +16,20 @@ sale as (
   group by l.order_id
 ),
 
--- The bridge has a row per line and parcel.
+-- A row per line and parcel becomes one per order and parcel. Late is what the program says is late; in time is only what
+-- has come.
 order_parcel as (
-  select distinct order_id, tracking_id
-  from {{ source('base', 'bridge_order_line_tracking') }}
+  select distinct
+    d.order_id, d.tracking_id, t.courier, t.created_at, t.delivered_at,
+    coalesce(t.tag = 'Delivered', false) as is_delivered,
+    case when d.is_late or t.tag = 'Delivered' then d.is_late end as is_late
+  from {{ source('mart', 'delivery_performance') }} as d
+  join {{ source('base', 'fct_shipment_tracking') }} as t on t.tracking_id = d.tracking_id
 ),
 
--- AfterShip's word decides: half of the couriers give no offset with their times, and then there is no instant to
--- compare. A parcel under way is neither late nor in time yet, however its trend.
-judged as (
-  select
-    p.order_id, t.tracking_id, t.courier, t.delivered_at,
-    t.tag = 'Delivered' as is_delivered,
-    case
-      when t.tag <> 'Delivered' then null
-      when t.on_time_status = 'late' then true
-      when t.on_time_status = 'on-time' then false
-      else t.delivered_at > coalesce(t.promised_delivery_at, t.estimated_delivery_at)
-    end as is_late,
-    row_number() over (partition by p.order_id order by t.created_at nulls last, t.tracking_id) as nth
-  from order_parcel as p
-  join {{ source('base', 'fct_shipment_tracking') }} as t on t.tracking_id = p.tracking_id
+numbered as (
+  select *, row_number() over (partition by order_id order by created_at nulls last, tracking_id) as nth
+  from order_parcel
 ),
 
 parcel as (
@@ -48,7 +41,7 @@ parcel as (
     sum(case when is_late is null then 0 else 1 end) as parcels_judged,
     max(case when nth = 1 then courier end) as courier,
     max(delivered_at) as last_delivered_at
-  from judged
+  from numbered
   group by order_id
 )
 

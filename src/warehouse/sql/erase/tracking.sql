@@ -57,6 +57,13 @@ from checkpoint_counted as c
 where c.source_tracking_id = superseded_tracking.source_tracking_id
   and c.checkpoint_count <> superseded_tracking.checkpoint_count;
 
+-- Of custom_fields nothing stays.
+update base.fct_shipment_tracking set order_item_ids = null
+where order_item_ids is not null and source_tracking_id in (select source_tracking_id from stage_erased);
+
+update raw.superseded_tracking set order_item_ids = null
+where order_item_ids is not null and source_tracking_id in (select source_tracking_id from stage_erased);
+
 -- A tracking without an id of its own is known by courier and number: those stay.
 update base.fct_shipment_tracking
 set tracking_number = null, order_id = null, order_number = null

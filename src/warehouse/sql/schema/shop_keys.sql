@@ -20,3 +20,48 @@ create table base.business (
 -- Days on which the shop's clock was changed are not 24 hours long: what sold on them compares with other days only so.
 alter table base.dim_date add column hours decimal(4, 2) default 24;
 alter table base.dim_date add column is_clock_change boolean default false;
+
+-- Lines of the order in a parcel, from `custom_fields`: numbers with commas between. Empty for what landed before.
+alter table base.fct_shipment_tracking add column order_item_ids {text};
+alter table raw.superseded_tracking add column order_item_ids {text};
+
+drop view if exists mart.courier_performance;
+drop view if exists mart.delivery_performance;
+drop view if exists mart.unlinked_tracking;
+drop view if exists mart.unshipped_order_line;
+drop view if exists base.bridge_order_line_tracking;
+
+-- Which parcels carry which lines: by AfterShip's order id, else by its order number, with or without a `#` before it;
+-- of that order the lines that the shop named in `custom_fields`, or all when it named none.
+-- A view, so that either side may come first, and whatever comes late joins by itself. Parcels and lines are n to m.
+-- AfterShip's documentation sample belongs to no order.
+create view base.bridge_order_line_tracking as
+select
+  l.order_item_id, l.order_id, t.tracking_id, t.tracking_key,
+  case when t.order_item_ids is not null then 'custom_fields' else t.link_source end as link_source
+from (
+  select
+    b.tracking_id, b.tracking_key, b.order_item_ids, coalesce(i.order_id, n.order_id) as order_id,
+    case when i.order_id is not null then 'order_id' else 'order_number' end as link_source
+  from base.fct_shipment_tracking as b
+  left join base.fct_order as i on cast(i.order_id as {string}) = b.order_id
+  left join base.fct_order as n on cast(n.order_id as {string}) = replace(b.order_number, '#', '')
+  where not b.is_test
+) as t
+join base.fct_order_line as l on l.order_id = t.order_id
+where t.order_item_ids is null
+  or ',' || t.order_item_ids || ',' like '%,' || cast(l.order_item_id as {string}) || ',%';
+
+-- Parcels of an order that is not there, and lines of orders that are sales and have no parcel yet.
+create view mart.unlinked_tracking as
+select t.tracking_id, t.tracking_number, t.courier, t.order_id, t.order_number, t.tag, t.updated_at
+from base.fct_shipment_tracking as t
+left join base.bridge_order_line_tracking as b on b.tracking_key = t.tracking_key and b.tracking_id = t.tracking_id
+where b.tracking_id is null and not t.is_test;
+
+create view mart.unshipped_order_line as
+select l.order_item_id, l.order_id, l.order_date, l.product_id, l.quantity
+from base.fct_order_line as l
+join base.dim_order_status as s on s.order_status_key = l.order_status_key and s.is_sale
+left join base.bridge_order_line_tracking as b on b.order_item_id = l.order_item_id
+where b.order_item_id is null;

@@ -154,36 +154,7 @@ join base.dim_order_status as s on s.order_status_key = f.order_status_key
 where s.is_sale
 group by 1, 2;
 
--- Which parcels carry which lines: by AfterShip's order id, else by its order number, with or without a `#` before it.
--- A view, so that either side may come first, and whatever comes late joins by itself. Parcels and lines are n to m.
--- AfterShip's documentation sample belongs to no order.
-create view base.bridge_order_line_tracking as
-select l.order_item_id, l.order_id, t.tracking_id, t.tracking_key, t.link_source
-from (
-  select
-    b.tracking_id, b.tracking_key, coalesce(i.order_id, n.order_id) as order_id,
-    case when i.order_id is not null then 'order_id' else 'order_number' end as link_source
-  from base.fct_shipment_tracking as b
-  left join base.fct_order as i on cast(i.order_id as {string}) = b.order_id
-  left join base.fct_order as n on cast(n.order_id as {string}) = replace(b.order_number, '#', '')
-  where not b.is_test
-) as t
-join base.fct_order_line as l on l.order_id = t.order_id;
 --pg create index on base.fct_order (cast(order_id as {string}));
-
--- Parcels of an order that is not there, and lines of orders that are sales and have no parcel yet.
-create view mart.unlinked_tracking as
-select t.tracking_id, t.tracking_number, t.courier, t.order_id, t.order_number, t.tag, t.updated_at
-from base.fct_shipment_tracking as t
-left join base.bridge_order_line_tracking as b on b.tracking_key = t.tracking_key and b.tracking_id = t.tracking_id
-where b.tracking_id is null and not t.is_test;
-
-create view mart.unshipped_order_line as
-select l.order_item_id, l.order_id, l.order_date, l.product_id, l.quantity
-from base.fct_order_line as l
-join base.dim_order_status as s on s.order_status_key = l.order_status_key and s.is_sale
-left join base.bridge_order_line_tracking as b on b.order_item_id = l.order_item_id
-where b.order_item_id is null;
 
 -- Couriers that parcels went by.
 create view base.dim_courier as
