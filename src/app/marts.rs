@@ -5,6 +5,7 @@ use serde_json::json;
 
 use crate::cli::{Audit, ListFormat, QueryFormat};
 use crate::settings::Need;
+use crate::warehouse::question;
 
 use super::{Exit, Sources, places, query};
 
@@ -23,7 +24,9 @@ pub(super) async fn refresh(sources: &Sources) -> anyhow::Result<Exit> {
 
 pub(super) async fn rebuild(sources: &Sources) -> anyhow::Result<Exit> {
     let settings = sources.gather(&[Need::Warehouse])?;
-    match places::warehouse(&settings)?.refresh_marts(true).await?.as_of {
+    let warehouse = places::warehouse(&settings)?;
+    places::prepare(&settings, warehouse.as_ref()).await?;
+    match warehouse.refresh_marts(true).await?.as_of {
         Some(day) => println!("made the marts anew, up to {day}"),
         None => println!("there is no complete day yet: load orders and their lines first"),
     }
@@ -32,7 +35,7 @@ pub(super) async fn rebuild(sources: &Sources) -> anyhow::Result<Exit> {
 
 pub(super) async fn audit(sources: &Sources, arguments: &Audit) -> anyhow::Result<Exit> {
     let settings = sources.gather(&[Need::Warehouse])?;
-    let mut sql = CHECKS.trim().to_owned();
+    let mut sql = question(CHECKS, query::kind(&settings));
     if let Some(day) = arguments.day {
         sql.push_str(&format!(
             "\nunion all\nselect 'published_day', 'error', \

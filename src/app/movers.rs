@@ -160,12 +160,7 @@ pub(super) async fn load(sources: &Sources, arguments: &cli::Load) -> anyhow::Re
         outcome?;
     }
     println!("{}", serde_json::to_string(&summary)?);
-    if summary.files_missing > 0 {
-        anyhow::bail!(
-            "{} objects were listed but are not in the lake: they have no ledger row",
-            summary.files_missing
-        );
-    }
+    nothing_missing(&summary)?;
     let set_aside = u64::try_from(summary.rejected).unwrap_or(0) + summary.files_rejected;
     Ok(ended(arguments, set_aside, stop.is_cancelled()))
 }
@@ -196,8 +191,20 @@ async fn load_shop(sources: &Sources, arguments: &cli::Load, choice: &ShopChoice
     bar.finish_and_clear();
     outcome?;
     println!("{}", serde_json::to_string(&summary)?);
+    nothing_missing(&summary)?;
     let set_aside = u64::try_from(summary.rejected).unwrap_or(0) + summary.files_rejected;
     Ok(ended(&arguments.mover, set_aside, stop.is_cancelled()))
+}
+
+/// Files that were listed and could not be found are a failure: nothing else would tell of them.
+fn nothing_missing(summary: &Summary) -> anyhow::Result<()> {
+    if summary.files_missing > 0 {
+        anyhow::bail!(
+            "{} files were listed and are not there any more: they have no ledger row",
+            summary.files_missing
+        );
+    }
+    Ok(())
 }
 
 fn show(bar: &ProgressBar, done: u64, of: u64) {

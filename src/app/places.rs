@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use aws_config::SdkConfig;
+use jiff::tz::TimeZone;
 use tracing::warn;
 
 use crate::aftership::personal;
@@ -23,7 +24,7 @@ use crate::settings::{LakeAddress, QueueAddress, Settings, WarehouseAddress};
 use crate::warehouse::duckdb::{DuckDbOptions, DuckDbWarehouse};
 use crate::warehouse::postgres::PostgresWarehouse;
 use crate::warehouse::redshift::{RedshiftOptions, RedshiftWarehouse, S3Staging};
-use crate::warehouse::{SchemaState, Warehouse};
+use crate::warehouse::{Cell, SchemaState, Warehouse};
 
 use super::Misconfigured;
 
@@ -273,14 +274,29 @@ pub(super) async fn prepare(settings: &Settings, warehouse: &dyn Warehouse) -> a
         return use_time_zone(settings, warehouse).await;
     }
     match warehouse.schema_state().await.context("cannot read the warehouse's schema version")? {
-        SchemaState::Current => Ok(()),
+        SchemaState::Current => has_time_zone(settings, warehouse).await,
         state => Err(Misconfigured(schema_fault(state)).into()),
     }
 }
 
-/// Brings what depends on the shop's time zone in line with the setting.
+/// Where nobody may change views, the setting has to be what they are made for.
+async fn has_time_zone(settings: &Settings, warehouse: &dyn Warehouse) -> anyhow::Result<()> {
+    let Some(wanted) = settings.business_time_zone.as_ref().and_then(TimeZone::iana_name) else {
+        return Ok(());
+    };
+    let answer = warehouse.query("select time_zone from base.business").await?;
+    match answer.rows.first().and_then(|row| row.first()) {
+        Some(Cell::Text(zone)) if zone != wanted => Err(Misconfigured(format!(
+            "the warehouse's time zone is {zone} and WAYBILL_BUSINESS_TIME_ZONE is {wanted}: run `waybill migrate`"
+        ))
+        .into()),
+        _ => Ok(()),
+    }
+}
+
+/// Brings what depends on the shop's time zone in line with the setting, if there is one.
 pub(super) async fn use_time_zone(settings: &Settings, warehouse: &dyn Warehouse) -> anyhow::Result<()> {
-    let zone = &settings.business_time_zone;
+    let Some(zone) = &settings.business_time_zone else { return Ok(()) };
     if warehouse.use_time_zone(zone).await.context("cannot set the warehouse's time zone")? {
         tracing::info!("the shop's days are those of {} from now on", zone.iana_name().unwrap_or("UTC"));
     }

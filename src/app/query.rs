@@ -113,7 +113,7 @@ enum Asked<'a> {
 }
 
 /// Which engine is asked.
-fn kind(settings: &crate::settings::Settings) -> &'static str {
+pub(super) fn kind(settings: &crate::settings::Settings) -> &'static str {
     match &settings.warehouse {
         Some(WarehouseAddress::DuckDb(_)) => "duckdb",
         Some(WarehouseAddress::Redshift(_)) => "redshift",

@@ -28,6 +28,9 @@ const FILE_MAX: Duration = Duration::from_secs(15 * 60);
 /// How long the warehouse is kept open from file to file, before others get their turn.
 const HELD_MAX: Duration = Duration::from_secs(10);
 
+/// The turn of others: they look for it several times in it.
+const TURN: Duration = Duration::from_millis(300);
+
 /// Which files.
 #[derive(Debug, Clone, Default)]
 pub struct ShopChoice {
@@ -146,7 +149,10 @@ impl Shop {
                 break;
             }
             if held.as_ref().is_none_or(|(_, since)| since.elapsed() > HELD_MAX) {
-                let_go(held.take()).await;
+                if held.is_some() {
+                    let_go(held.take()).await;
+                    tokio::time::sleep(TURN).await;
+                }
                 held = Some((self.warehouse.hold().await?, Instant::now()));
             }
             done += object.bytes;

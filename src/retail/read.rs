@@ -21,7 +21,7 @@ use super::value::value;
 /// Bytes of one file, unpacked. A larger one is to be split; a month of a large shop is far below.
 pub const FILE_BYTES_MAX: usize = 2 * 1024 * 1024 * 1024;
 /// Bytes of one line.
-pub const LINE_BYTES_MAX: usize = 64 * 1024;
+pub const LINE_BYTES_MAX: usize = 48_000;
 /// Below this size files are also looked at as a whole: for repetitions and holes.
 const DEEP_BYTES_MAX: usize = 64 * 1024 * 1024;
 /// Rejected lines whose bytes are kept when the file as a whole is rejected: enough to see what is wrong.

@@ -137,8 +137,8 @@ pub struct Settings {
     pub redshift_role: String,
     /// The bucket's region, when it is not the cluster's.
     pub redshift_region: Option<String>,
-    /// The zone in which the shop's clock goes.
-    pub business_time_zone: TimeZone,
+    /// The zone in which the shop's clock goes; `None`: the one that the warehouse has.
+    pub business_time_zone: Option<TimeZone>,
     /// How long an event waits for company.
     pub batch_age: Duration,
     /// Uncompressed bytes of one object.

@@ -63,7 +63,7 @@ pub(super) fn parse(
     let redshift_staging = parser.redshift_staging(warehouse.as_ref());
     let redshift_role = parser.read("redshift_role", |text| Ok(text.to_owned()));
     let redshift_region = parser.values.get("redshift_region").map(|value| value.text.clone());
-    let business_time_zone = parser.read("business_time_zone", time_zone);
+    let business_time_zone = parser.time_zone();
 
     let batch_age = parser.read("batch_age", |text| within(duration(text)?, 50, 300_000));
     let batch_bytes = parser.read("batch_bytes", |text| number(text, 1_024, 128 * 1024 * 1024));
@@ -103,7 +103,7 @@ pub(super) fn parse(
         redshift_staging,
         redshift_role: redshift_role?,
         redshift_region,
-        business_time_zone: business_time_zone?,
+        business_time_zone,
         batch_age: batch_age?,
         batch_bytes: batch_bytes?,
         batch_events: batch_events?,
@@ -120,6 +120,17 @@ pub(super) fn parse(
 }
 
 impl Parser<'_> {
+    fn time_zone(&mut self) -> Option<TimeZone> {
+        let text = &self.values.get("business_time_zone")?.text;
+        match time_zone(text) {
+            Ok(zone) => Some(zone),
+            Err(what) => {
+                self.faults.push(format!("WAYBILL_BUSINESS_TIME_ZONE: {what}"));
+                None
+            }
+        }
+    }
+
     /// Needed by Redshift, and by nobody else.
     fn redshift_staging(&mut self, warehouse: Option<&WarehouseAddress>) -> Option<(String, String)> {
         if !matches!(warehouse, Some(WarehouseAddress::Redshift(_))) {
@@ -324,9 +335,11 @@ fn warehouse_address(text: &str) -> Result<WarehouseAddress, String> {
     Err("is neither a DuckDB file nor a PostgreSQL or Redshift URL".to_owned())
 }
 
-/// A zone of the IANA database by its name: one with an offset alone has no clock changes, and no name in a warehouse.
+/// A zone of the IANA database by its name. Files beside it (`localtime`, `posixrules`) are none, and engines do not know
+/// them.
 fn time_zone(text: &str) -> Result<TimeZone, String> {
-    let found = TimeZone::get(text).ok().filter(|zone| zone.iana_name().is_some());
+    let is_name = text == "UTC" || text.contains('/');
+    let found = TimeZone::get(text).ok().filter(|zone| is_name && zone.iana_name().is_some());
     found.ok_or_else(|| "must be the name of a time zone, such as Europe/Berlin or UTC".to_owned())
 }
 

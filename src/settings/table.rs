@@ -102,7 +102,7 @@ pub const TABLE: &[Setting] = &[
     ),
     plain(
         "business_time_zone",
-        Default::Value("UTC"),
+        Default::None("the one that the warehouse has; UTC in a new one"),
         "zone of the shop's clock, such as Europe/Berlin: what day it was when a parcel came, and which days had a clock change",
     ),
     plain(

@@ -121,6 +121,9 @@ impl Warehouse for PostgresWarehouse {
             transaction.execute("select pg_advisory_xact_lock($1)", &[&LOCK]).await?;
             let found = version(&transaction).await?;
             if found < SCHEMA_VERSION {
+                // Nobody loads meanwhile, and rows are moved for as long as it takes.
+                transaction.execute("select pg_advisory_xact_lock($1)", &[&LOCK_SHOP]).await?;
+                transaction.batch_execute("set local statement_timeout = 0").await?;
                 if found < 1 {
                     transaction.batch_execute(SCHEMA).await?;
                 }

@@ -276,13 +276,15 @@ impl Warehouse for RedshiftWarehouse {
         const WHAT: &str = "set the time zone";
         let said = |error: tokio_postgres::Error| failed(WHAT, &error);
         let mut slot = self.client(&self.writer).await?;
-        let transaction = live(&mut slot)?.transaction().await.map_err(said)?;
-        let work = self.work(&transaction, WHAT);
-        work.rows(sql::LOCK).await?;
-        let known = work.rows(&REDSHIFT.quoted(shop::ZONE)).await?;
+        let client = live(&mut slot)?;
+        // Mostly it is the same: nobody waits for the lock then.
+        let known = self.rows(client, &REDSHIFT.quoted(shop::ZONE)).await.map_err(said)?;
         if known.first().is_some_and(|row| text(row, 0) == shop::zone_name(zone)) {
             return Ok(false);
         }
+        let transaction = client.transaction().await.map_err(said)?;
+        let work = self.work(&transaction, WHAT);
+        work.rows(sql::LOCK).await?;
         for statement in shop::zone_statements(zone, &REDSHIFT) {
             work.rows(&statement).await?;
         }

@@ -95,6 +95,35 @@ pub(super) fn merge(dataset: Dataset, dialect: &Dialect) -> Vec<String> {
     scripts.iter().flat_map(|script| dialect.statements(script)).collect()
 }
 
+/// How many orders and lines found no member of a dimension to stand beside, after [`merge`]: none, or a chain of versions
+/// has a hole. It looks at what was staged, not at the tables, so it costs what the file holds.
+pub(super) fn orphans(dataset: Dataset) -> Option<&'static str> {
+    match dataset {
+        Dataset::Orders => Some(
+            "select abs((select count(*) from order_put) - (select count(*) from line_order)) \
+             + abs((select count(*) from line_put as p join line_order as o on o.order_id = p.order_id) \
+             - (select count(*) from line_fact))",
+        ),
+        Dataset::OrderItems => Some(
+            "select abs((select count(*) from line_put as p join line_order as o on o.order_id = p.order_id) \
+             - (select count(*) from line_fact))",
+        ),
+        _ => None,
+    }
+}
+
+/// Nothing is committed with an orphan.
+pub(super) fn check_orphans(file: &ShopFile, orphans: i64) -> Result<(), WarehouseError> {
+    if orphans == 0 {
+        return Ok(());
+    }
+    Err(WarehouseError::Refused(format!(
+        "{} has {orphans} orders or lines that no version of their customer or product is valid for: nothing is loaded; \
+         see `waybill audit`",
+        file.ledger_name
+    )))
+}
+
 /// In the place of [`merge`] when no line of the file is merged.
 pub(super) fn no_merge(file: &ShopFile, status: Status, dialect: &Dialect) -> String {
     let lines = if status == Status::Duplicate { file.report.lines } else { 0 };

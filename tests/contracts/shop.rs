@@ -23,7 +23,7 @@ fn instant(text: &str) -> Timestamp {
     text.parse().expect("an instant")
 }
 
-fn file(key: &str, text: &[u8]) -> ShopFile {
+pub fn file(key: &str, text: &[u8]) -> ShopFile {
     let dataset = Dataset::named(key.split('/').next().expect("a folder")).expect("a dataset");
     let source = Source {
         key: key.to_owned(),
@@ -142,10 +142,11 @@ pub const CHECKS: &str = include_str!("../../src/warehouse/sql/audit/checks.sql"
 
 /// Checks that must hold and do not.
 pub async fn failed_checks(warehouse: &dyn Warehouse) -> Vec<String> {
+    let checks = waybill::warehouse::question(CHECKS, warehouse.kind());
     rows(
         warehouse,
         &format!(
-            "select name from ({CHECKS}) as checks where severity = 'error' and failures <> 0 order by name"
+            "select name from ({checks}) as checks where severity = 'error' and failures <> 0 order by name"
         ),
     )
     .await

@@ -92,6 +92,9 @@ fn merge(connection: &Connection, file: &ShopFile, is_dry: bool) -> Result<ShopO
             connection.execute_batch(&statement).map_err(load)?;
             failpoint!("shop.in_merge");
         }
+        if let Some(sql) = shop::orphans(file.dataset) {
+            shop::check_orphans(file, connection.query_row(sql, [], |row| row.get(0)).map_err(load)?)?;
+        }
         if file.is_repair() {
             connection.execute_batch(&shop::resolve(file.dataset, &DUCKDB)).map_err(load)?;
         }

@@ -15,7 +15,7 @@ use crate::retail::Dataset;
 use crate::retail::read::ShopFile;
 use crate::warehouse::plan::Cell;
 use crate::warehouse::shop::{self, Decision, Known, POSTGRES, Status};
-use crate::warehouse::{MartState, ShopEntry, ShopOutcome, WarehouseError};
+use crate::warehouse::{MartState, SCHEMA_VERSION, ShopEntry, ShopOutcome, WarehouseError};
 
 use super::{LOCK_SHOP, TEXT, copy, failed, outcome};
 
@@ -51,12 +51,14 @@ pub(super) async fn use_time_zone(
     client: &mut Client,
     zone: &TimeZone,
 ) -> Result<bool, tokio_postgres::Error> {
-    let transaction = client.transaction().await?;
-    transaction.execute("select pg_advisory_xact_lock($1)", &[&LOCK_SHOP]).await?;
-    let known: Option<String> = transaction.query_opt(shop::ZONE, &[]).await?.map(|row| row.get(0));
+    // Mostly it is the same: nobody waits for a lock then.
+    let known: Option<String> = client.query_opt(shop::ZONE, &[]).await?.map(|row| row.get(0));
     if known.as_deref() == Some(shop::zone_name(zone)) {
         return Ok(false);
     }
+    let transaction = client.transaction().await?;
+    transaction.batch_execute(SETTINGS).await?;
+    transaction.execute("select pg_advisory_xact_lock($1)", &[&LOCK_SHOP]).await?;
     for statement in shop::zone_statements(zone, &POSTGRES) {
         transaction.batch_execute(&statement).await?;
     }
@@ -74,6 +76,17 @@ pub(super) async fn load(
     let transaction = client.transaction().await.map_err(load)?;
     transaction.execute("select pg_advisory_xact_lock($1)", &[&LOCK_SHOP]).await.map_err(load)?;
     transaction.batch_execute(SETTINGS).await.map_err(load)?;
+    // Another program may have brought the schema further since we looked: what we write would not fit it.
+    let version: i32 = transaction
+        .query_one("select coalesce(max(version), 0) from raw.schema_version", &[])
+        .await
+        .map_err(load)?
+        .get(0);
+    if version != SCHEMA_VERSION {
+        return Err(WarehouseError::Refused(format!(
+            "the schema is at version {version}, and this program writes {SCHEMA_VERSION}: use one of one age"
+        )));
+    }
     failpoint!("shop.after_begin");
     let (status, generation) = match shop::decide(&file, known(&transaction, &file).await.map_err(load)?) {
         Decision::Nothing(outcome) => return Ok(ShopOutcome { outcome, is_new: false }),
@@ -97,6 +110,10 @@ pub(super) async fn load(
         for statement in shop::merge(file.dataset, &POSTGRES) {
             execute(&transaction, &statement).await.map_err(load)?;
             failpoint!("shop.in_merge");
+        }
+        if let Some(sql) = shop::orphans(file.dataset) {
+            let found = transaction.query_one(sql, &[]).await.map_err(load)?.get(0);
+            shop::check_orphans(&file, found)?;
         }
         if file.is_repair() {
             transaction.batch_execute(&shop::resolve(file.dataset, &POSTGRES)).await.map_err(load)?;

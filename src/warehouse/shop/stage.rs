@@ -4,7 +4,7 @@ use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 
 use crate::retail::Dataset;
-use crate::retail::read::{Reject, ShopFile, Value};
+use crate::retail::read::{LINE_BYTES_MAX, Reject, ShopFile, Value};
 use crate::warehouse::plan::{Cell, Kind, Stage};
 use crate::warehouse::rows::clean;
 
@@ -12,9 +12,9 @@ use Kind::{Bigint, Boolean, Day, Instant, Integer, Text};
 
 /// Characters of a rejected line, and of what is said about it, that are kept as text beside its bytes.
 const TEXT_MAX: usize = 1_000;
-/// Bytes of a rejected line that are kept: all of any line that is not absurd, and as base64 no more than the longest text
-/// that each engine holds.
-const RAW_MAX: usize = 49_149;
+/// Bytes of a rejected line that are kept: all of it, or so much that it is still too long when it is replayed. As base64
+/// that is less than the longest text that each engine holds, Redshift's 65,535 bytes.
+const RAW_MAX: usize = LINE_BYTES_MAX + 1;
 
 /// The one row about the file.
 pub(in crate::warehouse) const FILE: Stage = Stage {

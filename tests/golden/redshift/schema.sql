@@ -738,6 +738,8 @@ alter table base.fct_shipment_tracking add column order_item_ids varchar(65535);
 
 alter table "raw".superseded_tracking add column order_item_ids varchar(65535);
 
+drop view if exists mart.price_change;
+
 drop view if exists mart.courier_performance;
 
 drop view if exists mart.delivery_performance;
@@ -778,12 +780,6 @@ join base.dim_order_status as s on s.order_status_key = l.order_status_key and s
 left join base.bridge_order_line_tracking as b on b.order_item_id = l.order_item_id
 where b.order_item_id is null;
 
-drop view if exists mart.courier_performance;
-
-drop view if exists mart.delivery_performance;
-
-drop view if exists mart.price_change;
-
 create view mart.price_change as
 select
   c.product_id, p.product_name, c.changed_at, c.old_price, c.new_price, c.price_difference,
@@ -812,7 +808,7 @@ from (
 ) as c
 left join base.dim_product as p on p.product_id = c.product_id and p.is_current;
 
-create view mart.delivery_performance as
+create or replace view mart.delivery_performance as
 select
   order_item_id, order_id, tracking_id, order_date, product_id, customer_id, quantity, line_amount, courier, "tag",
   link_source, ordered_at, shipped_at, delivered_at, due_at, due_on, delivered_on,
@@ -845,7 +841,7 @@ from (
     = substring(coalesce(t.promised_delivery_text, t.estimated_delivery_text), 1, 10)
 ) as delivery;
 
-create view mart.courier_performance as
+create or replace view mart.courier_performance as
 select
   courier,
   count(distinct tracking_id) as parcels,

@@ -45,11 +45,11 @@ select 'order_kept', 'error', abs(
     (select count(distinct order_id) from raw.retail_orders) - (select count(*) from base.fct_order)
   ), 'orders that landed and are no facts'
 union all
-select 'line_order', 'error', count(*), 'order lines without their order, or on another day or of another status'
+select 'line_order', 'error', count(*), 'order lines without their order, or on another day, of another customer or another status'
 from base.fct_order_line as l
 left join base.fct_order as o
-  on o.order_id = l.order_id and o.order_date = l.order_date and o.customer_key = l.customer_key
-  and o.order_status_key = l.order_status_key
+  on o.order_id = l.order_id and o.order_date = l.order_date and o.ordered_at = l.ordered_at
+  and o.customer_id = l.customer_id and o.customer_key = l.customer_key and o.order_status_key = l.order_status_key
 where o.order_id is null
 union all
 select 'line_product', 'error', count(*), 'order lines without the version of their product that was valid then'
@@ -123,20 +123,20 @@ from (
 union all
 select 'mart_sales', 'error', count(*), 'products and days whose sales in the mart are not those of the facts'
 from (
-  select f.product_id, f.order_date, sum(f.quantity) as units, sum(f.line_amount) as amount, count(*) as lines
-  from (
-    select
-      l.product_id, l.order_date, l.order_item_id,
-      case when s.is_sale then l.quantity else 0 end as quantity,
-      case when s.is_sale then l.line_amount else 0 end as line_amount
-    from base.fct_order_line as l
-    join base.dim_order_status as s on s.order_status_key = l.order_status_key
-  ) as f
-  group by f.product_id, f.order_date
+  select
+    l.product_id, l.order_date,
+    sum(case when s.is_sale then l.quantity else 0 end) as units,
+    sum(case when s.is_sale then l.line_amount else 0 end) as amount,
+    sum(case when s.is_revenue then l.line_amount else 0 end) as revenue,
+    count(distinct case when s.is_sale then l.order_id end) as orders,
+    count(*) as lines
+  from base.fct_order_line as l
+  join base.dim_order_status as s on s.order_status_key = l.order_status_key
+  group by l.product_id, l.order_date
 ) as e
 full join mart.agg_product_day as a on a.product_id = e.product_id and a.date = e.order_date
 where (a.product_id is null or e.product_id is null or a.units_sold <> e.units or a.sales_amount <> e.amount
-    or a.lines <> e.lines)
+    or a.revenue_amount <> e.revenue or a.orders <> e.orders or a.lines <> e.lines)
   -- What was loaded since is known to be missing.
   and not exists (
     select 1 from mart.changed_product_day as c
@@ -151,6 +151,31 @@ from (
   group by d.product_id
   having count(*) <> max(d.date) - min(d.date) + 1 or max(d.date) <> (select max(as_of) from mart.published)
 ) as torn
+union all
+select 'mart_totals', 'error', count(*), 'days of products that are not what the days before them come to'
+from (
+  select
+    d.units_sold, d.sales_amount, d.revenue_amount, d.orders, d.items_sold_to_date, d.days_with_sales_60d,
+    d.has_ceased_selling, a.units_sold as units, a.sales_amount as amount, a.revenue_amount as revenue,
+    a.orders as sold_in, d.days_with_sales_7d,
+    sum(d.units_sold) over (
+      partition by d.product_id order by d.date rows between unbounded preceding and current row
+    ) as to_date,
+    sum(case when d.has_sale then 1 else 0 end) over (
+      partition by d.product_id order by d.date rows between 59 preceding and current row
+    ) as of_60
+  from mart.product_day as d
+  left join mart.agg_product_day as a on a.product_id = d.product_id and a.date = d.date
+) as day
+where units_sold <> coalesce(units, 0) or sales_amount <> coalesce(amount, 0)
+  or revenue_amount <> coalesce(revenue, 0) or orders <> coalesce(sold_in, 0)
+  or items_sold_to_date <> to_date or days_with_sales_60d <> of_60
+  or has_ceased_selling <> (days_with_sales_60d > 30 and days_with_sales_7d = 0)
+--pg union all
+--pg select 'line_day', 'error', count(*), 'order lines that would not be found again on their day'
+--pg from base.fct_order_line as l
+--pg full join raw.order_line_day as d on d.order_item_id = l.order_item_id
+--pg where l.order_date is distinct from d.order_date
 union all
 select 'mart_late', 'warning', count(*), 'products and days that changed since the marts were brought up to date'
 from (select distinct product_id, date from mart.changed_product_day) as changed

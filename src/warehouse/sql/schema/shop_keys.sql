@@ -10,7 +10,7 @@
 --pg select order_item_id, order_date from base.fct_order_line order by order_item_id;
 --pg drop index base.fct_order_line_order_item_id_idx;
 
--- The zone in which the shop's clock goes: one row. `waybill migrate` and every load bring it in line with the setting.
+-- The zone in which the shop's clock goes: one row.
 create table base.business (
   time_zone {text} not null
 )
@@ -25,6 +25,7 @@ alter table base.dim_date add column is_clock_change boolean default false;
 alter table base.fct_shipment_tracking add column order_item_ids {text};
 alter table raw.superseded_tracking add column order_item_ids {text};
 
+drop view if exists mart.price_change;
 drop view if exists mart.courier_performance;
 drop view if exists mart.delivery_performance;
 drop view if exists mart.unlinked_tracking;
@@ -65,3 +66,35 @@ from base.fct_order_line as l
 join base.dim_order_status as s on s.order_status_key = l.order_status_key and s.is_sale
 left join base.bridge_order_line_tracking as b on b.order_item_id = l.order_item_id
 where b.order_item_id is null;
+
+-- One row per change of a list price: how far it went, and how many units a day sold in the 28 days before the day of
+-- the change and in the 28 from it on. Days before the first sale and after the published day do not count, so
+-- `days_before` and `days_after` say how much there is to go by. A change is of the day that its file is
+-- about, which versions begin with in UTC.
+create view mart.price_change as
+select
+  c.product_id, p.product_name, c.changed_at, c.old_price, c.new_price, c.price_difference,
+  cast(
+    round(cast(100.0 * c.price_difference / nullif(c.old_price, 0) as decimal(24, 6)), 2) as decimal(20, 2)
+  ) as percent_change,
+  c.days_before, c.days_after,
+  cast(
+    round(cast(1.0 * c.units_before / nullif(c.days_before, 0) as decimal(24, 6)), 2) as decimal(20, 2)
+  ) as units_per_day_before,
+  cast(
+    round(cast(1.0 * c.units_after / nullif(c.days_after, 0) as decimal(24, 6)), 2) as decimal(20, 2)
+  ) as units_per_day_after
+from (
+  select
+    k.product_id, k.changed_at, k.old_price, k.new_price, k.price_difference,
+    count(case when d.date < cast(k.changed_at at time zone 'UTC' as date) then 1 end) as days_before,
+    count(case when d.date >= cast(k.changed_at at time zone 'UTC' as date) then 1 end) as days_after,
+    cast(sum(case when d.date < cast(k.changed_at at time zone 'UTC' as date) then d.units_sold end) as bigint) as units_before,
+    cast(sum(case when d.date >= cast(k.changed_at at time zone 'UTC' as date) then d.units_sold end) as bigint) as units_after
+  from base.fct_price_change as k
+  left join mart.product_day as d
+    on d.product_id = k.product_id
+    and d.date between cast(k.changed_at at time zone 'UTC' as date) - 28 and cast(k.changed_at at time zone 'UTC' as date) + 27
+  group by k.product_id, k.changed_at, k.old_price, k.new_price, k.price_difference
+) as c
+left join base.dim_product as p on p.product_id = c.product_id and p.is_current;

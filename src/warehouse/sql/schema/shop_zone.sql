@@ -1,44 +1,10 @@
--- What depends on the shop's time zone: made in version 3 of the schema, and anew when the setting changes.
-drop view if exists mart.courier_performance;
-drop view if exists mart.delivery_performance;
-drop view if exists mart.price_change;
-
--- One row per change of a list price: how far it went, and how many units a day sold in the 28 days before the day of
--- the change and in the 28 from it on. Days before the first sale and after the published day do not count, so
--- `days_before` and `days_after` say how much there is to go by. A change is of the day that its file is
--- about, which versions begin with in UTC.
-create view mart.price_change as
-select
-  c.product_id, p.product_name, c.changed_at, c.old_price, c.new_price, c.price_difference,
-  cast(
-    round(cast(100.0 * c.price_difference / nullif(c.old_price, 0) as decimal(24, 6)), 2) as decimal(20, 2)
-  ) as percent_change,
-  c.days_before, c.days_after,
-  cast(
-    round(cast(1.0 * c.units_before / nullif(c.days_before, 0) as decimal(24, 6)), 2) as decimal(20, 2)
-  ) as units_per_day_before,
-  cast(
-    round(cast(1.0 * c.units_after / nullif(c.days_after, 0) as decimal(24, 6)), 2) as decimal(20, 2)
-  ) as units_per_day_after
-from (
-  select
-    k.product_id, k.changed_at, k.old_price, k.new_price, k.price_difference,
-    count(case when d.date < cast(k.changed_at at time zone 'UTC' as date) then 1 end) as days_before,
-    count(case when d.date >= cast(k.changed_at at time zone 'UTC' as date) then 1 end) as days_after,
-    cast(sum(case when d.date < cast(k.changed_at at time zone 'UTC' as date) then d.units_sold end) as bigint) as units_before,
-    cast(sum(case when d.date >= cast(k.changed_at at time zone 'UTC' as date) then d.units_sold end) as bigint) as units_after
-  from base.fct_price_change as k
-  left join mart.product_day as d
-    on d.product_id = k.product_id
-    and d.date between cast(k.changed_at at time zone 'UTC' as date) - 28 and cast(k.changed_at at time zone 'UTC' as date) + 27
-  group by k.product_id, k.changed_at, k.old_price, k.new_price, k.price_difference
-) as c
-left join base.dim_product as p on p.product_id = c.product_id and p.is_current;
+-- What depends on the shop's time zone: made in version 3 of the schema, and anew when the setting changes. In place, so
+-- that grants and views of others stay.
 
 -- One row per line of an order and parcel that carries it: ordered, shipped, delivered. The order's time is the shop's
 -- own clock, days are of the shop's zone. Late: delivered, or still not, after the day that was promised, else estimated;
 -- delivered at an unknown time is late when AfterShip says so.
-create view mart.delivery_performance as
+create or replace view mart.delivery_performance as
 select
   order_item_id, order_id, tracking_id, order_date, product_id, customer_id, quantity, line_amount, courier, tag,
   link_source, ordered_at, shipped_at, delivered_at, due_at, due_on, delivered_on,
@@ -72,7 +38,7 @@ from (
     = substring(coalesce(t.promised_delivery_text, t.estimated_delivery_text), 1, 10)
 ) as delivery;
 
-create view mart.courier_performance as
+create or replace view mart.courier_performance as
 select
   courier,
   count(distinct tracking_id) as parcels,
