@@ -42,9 +42,9 @@ RESERVED = set(
 
 # What Redshift has on its compute nodes, of what we use, as the parser calls it.
 FUNCTIONS = {
-    "and", "avg", "case", "cast", "chr", "coalesce", "count", "current_timestamp", "exists", "extract", "floor",
+    "abs", "and", "avg", "case", "cast", "chr", "coalesce", "count", "current_timestamp", "exists", "extract", "floor",
     "greatest", "if", "lag", "lead", "least", "lower", "max", "md5", "min", "nullif", "or", "pad", "replace", "round",
-    "row_number", "str_position", "substring", "sum", "timestamp_trunc",
+    "row_number", "split_part", "str_position", "substring", "sum", "timestamp_trunc",
     "from_base",  # strtol
     "time_to_str",  # to_char
     "ts_or_ds_diff",  # datediff

@@ -116,6 +116,7 @@ fn questions() -> Vec<String> {
         include_str!("../sql/named/stuck.sql"),
         include_str!("../sql/named/couriers.sql"),
         include_str!("../sql/named/loads.sql"),
+        include_str!("../sql/audit/checks.sql"),
         include_str!("../sql/named/ceased-selling.sql"),
         include_str!("../sql/named/rejects.sql"),
     ];

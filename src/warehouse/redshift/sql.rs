@@ -14,7 +14,10 @@ use super::copy::NULL;
 
 /// Said on each connection.
 pub(super) const SESSION: [&str; 3] =
-    ["set timezone to 'UTC'", "set query_group to 'waybill'", "set statement_timeout to 600000"];
+    ["set timezone to 'UTC'", "set query_group to 'waybill'", "set statement_timeout to 0"];
+
+/// Said on connections for questions, too, in milliseconds. A load takes the time that it takes, and waits for its turn.
+pub(super) const QUESTION_TIMEOUT: &str = "set statement_timeout to 600000";
 
 /// First in each transaction that writes: one writes at a time. It is no query, so what the transaction sees begins
 /// behind it ("Serializable isolation": a snapshot is taken by the first SELECT or DML), and nobody reads this table.
