@@ -118,14 +118,14 @@ impl Shop {
                 let line = self.next_line;
                 self.next_line += 1;
                 let mut product = 1 + (f64::from(PRODUCTS) * self.random.f64().powi(5)) as u32;
-                if product % CEASES_EACH == 0 && *before_last < CEASED_FOR {
+                if product.is_multiple_of(CEASES_EACH) && *before_last < CEASED_FOR {
                     product += 1;
                 }
                 let (quantity, cents) = (self.random.u32(1..=5), price(product));
                 push(&mut sales.lines, line, ',');
                 push(&mut sales.lines, order, ',');
                 push(&mut sales.lines, u64::from(product), ',');
-                if bad_each.is_some_and(|each| line % each == 0) {
+                if bad_each.is_some_and(|each| line.is_multiple_of(each)) {
                     sales.lines.push_str("two,");
                 } else {
                     push(&mut sales.lines, u64::from(quantity), ',');
