@@ -282,6 +282,9 @@ pub struct Forget {
     /// Of which parcel: AfterShip's id, or the number at the courier; `-` reads it from stdin.
     #[arg(long, value_name = "ID|NUMBER")]
     pub tracking: Option<String>,
+    /// A customer of the shop by number: name and street go from the warehouse; where and when they bought stays.
+    #[arg(long, value_name = "NUMBER", conflicts_with_all = ["customer", "tracking", "sweep", "with_numbers"])]
+    pub shop_customer: Option<i32>,
     /// Once more everybody who was erased before, for what has come since.
     #[arg(long)]
     pub sweep: bool,

@@ -19,6 +19,7 @@ mod contracts {
     pub mod damage;
     pub mod defects;
     pub mod erase;
+    pub mod erase_customer;
     pub mod lake;
     pub mod loads;
     pub mod queue;

@@ -8,11 +8,15 @@ use crate::cli;
 use crate::forget::subject::{Kind, Subject};
 use crate::forget::{Forget, Order, Report};
 use crate::settings::{Need, Settings};
+use crate::warehouse::Cell;
 
 use super::dead_letters::interrupted;
 use super::{Exit, Misconfigured, Sources, Usage, places, status};
 
 pub(super) async fn run(sources: &Sources, arguments: &cli::Forget) -> anyhow::Result<Exit> {
+    if let Some(customer_id) = arguments.shop_customer {
+        return forget_shop_customer(sources, arguments, customer_id).await;
+    }
     let settings = sources.gather(&[Need::Lake, Need::Warehouse])?;
     let order = order(&settings, arguments)?;
     let lake = places::lake_that_is_there(&settings).await?;
@@ -53,6 +57,53 @@ pub(super) async fn run(sources: &Sources, arguments: &cli::Forget) -> anyhow::R
     if report.unreadable > 0 {
         eprintln!("{} objects or dead letters cannot be looked into: see the log", report.unreadable);
     }
+    Ok(Exit::Done)
+}
+
+/// A customer of the shop's own files, which the lake knows nothing of.
+async fn forget_shop_customer(
+    sources: &Sources,
+    arguments: &cli::Forget,
+    customer_id: i32,
+) -> anyhow::Result<Exit> {
+    let settings = sources.gather(&[Need::Warehouse])?;
+    let warehouse = places::warehouse(&settings)?;
+    places::prepare(&settings, warehouse.as_ref()).await?;
+    let count = async |sql: String| -> anyhow::Result<i64> {
+        let answer = warehouse.query(&crate::warehouse::question(&sql, warehouse.kind())).await?;
+        Ok(match answer.rows.first().and_then(|row| row.first()) {
+            Some(Cell::Int(count)) => *count,
+            _ => 0,
+        })
+    };
+    let landed = count(format!(
+        "select count(*) from raw.retail_customers where customer_id = {customer_id} \
+         and (customer_fname is not null or customer_lname is not null or customer_street is not null)"
+    ))
+    .await?;
+    let rejected = count(format!(
+        "select count(*) from raw.rejected_row where dataset = 'customers' and line > 0 \
+         and replace(split_part(text, ',', 1), '\"', '') = '{customer_id}'"
+    ))
+    .await?;
+    let found = serde_json::json!({ "customer_id": customer_id, "lines": landed, "rejected": rejected });
+    if arguments.dry_run {
+        println!("{found}");
+        return Ok(Exit::Done);
+    }
+    if !arguments.yes {
+        let what =
+            format!("customer {customer_id}: {landed} lines that landed, {rejected} that were rejected");
+        if !std::io::stdin().is_terminal() {
+            bail!("about to erase {what}: say --yes, or look first with --dry-run");
+        }
+        if !status::agreed(&format!("erase {what}, for good?"))? {
+            println!("nothing was done");
+            return Ok(Exit::Done);
+        }
+    }
+    warehouse.erase_customer(customer_id, arguments.reason.as_deref().unwrap_or_default()).await?;
+    println!("{found}");
     Ok(Exit::Done)
 }
 

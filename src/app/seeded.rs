@@ -225,6 +225,10 @@ impl Warehouse for SeededWarehouse {
         self.0.use_time_zone(zone).await
     }
 
+    async fn erase_customer(&self, customer_id: i32, reason: &str) -> Result<(), WarehouseError> {
+        self.0.erase_customer(customer_id, reason).await
+    }
+
     async fn hold(&self) -> Result<Box<dyn Send>, WarehouseError> {
         self.0.hold().await
     }

@@ -25,6 +25,7 @@ use jiff::tz::TimeZone;
 use crate::failpoint::failpoint;
 use crate::retail::read::ShopFile;
 
+use super::dialect::DUCKDB;
 use super::plan::{self, Cell, STAGES, Stage};
 use super::rows::{FileOutcome, LoadSet};
 use super::shop as shop_plan;
@@ -170,6 +171,11 @@ impl Warehouse for DuckDbWarehouse {
         self.blocking(move |file| erase::erase(&File::session(file)?, &erasure.clean())).await
     }
 
+    async fn erase_customer(&self, customer_id: i32, reason: &str) -> Result<(), WarehouseError> {
+        let reason = reason.to_owned();
+        self.blocking(move |file| shop::erase_customer(&File::session(file)?, customer_id, &reason)).await
+    }
+
     async fn query(&self, sql: &str) -> Result<Answer, WarehouseError> {
         let sql = sql.to_owned();
         self.blocking(move |file| {
@@ -226,7 +232,7 @@ fn migrate(session: &Session) -> Result<i32, WarehouseError> {
             if found < 1 {
                 connection.execute_batch(SCHEMA)?;
             }
-            for statement in shop_plan::upgrade(found.max(1), &shop_plan::DUCKDB) {
+            for statement in shop_plan::upgrade(found.max(1), &DUCKDB) {
                 connection.execute_batch(&statement)?;
             }
             connection
@@ -279,7 +285,7 @@ fn load(session: &Session, set: &LoadSet) -> Result<Vec<FileOutcome>, WarehouseE
         }
         append(connection, set)?;
         failpoint!("warehouse.duckdb.after_stage");
-        for statement in plan::merge_statements(&super::shop::DUCKDB, plan::TRACKING_WRITE) {
+        for statement in plan::merge_statements(&DUCKDB, plan::TRACKING_WRITE) {
             connection.execute_batch(&statement)?;
             failpoint!("warehouse.duckdb.in_merge");
         }

@@ -4,8 +4,8 @@
 //! What is left equals an empty warehouse that was loaded with the erased bodies: `tests/contracts/warehouse.rs` holds
 //! it to that.
 
+use super::dialect::Dialect;
 use super::plan::{self, Cell, Kind, Stage};
-use super::shop::Dialect;
 
 /// Whom and what to erase.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

@@ -8,6 +8,7 @@
 //! - [`Warehouse::erase`] leaves what a load of the erased bodies into empty tables would give, and every count as it
 //!   was; again it changes nothing.
 
+mod dialect;
 pub mod duckdb;
 mod erase;
 mod plan;
@@ -125,9 +126,9 @@ pub struct MartState {
 /// A question that we ship, as an engine takes it. `kind`: see [`Warehouse::kind`].
 pub fn question(script: &str, kind: &str) -> String {
     let dialect = match kind {
-        "duckdb" => &shop::DUCKDB,
-        "redshift" => &shop::REDSHIFT,
-        _ => &shop::POSTGRES,
+        "duckdb" => &dialect::DUCKDB,
+        "redshift" => &dialect::REDSHIFT,
+        _ => &dialect::POSTGRES,
     };
     dialect.statements(script).concat()
 }
@@ -180,6 +181,9 @@ pub trait Warehouse: Send + Sync + 'static {
 
     /// Erases in one transaction, then lets go of the space where the engine can.
     async fn erase(&self, erasure: Erasure) -> Result<(), WarehouseError>;
+
+    /// Erases the name and street of a customer of the shop, and keeps them from coming back. Again it changes nothing.
+    async fn erase_customer(&self, customer_id: i32, reason: &str) -> Result<(), WarehouseError>;
 
     /// Runs one read-only statement.
     async fn query(&self, sql: &str) -> Result<Answer, WarehouseError>;

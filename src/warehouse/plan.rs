@@ -4,8 +4,8 @@ use crate::failpoint::seeded_bug;
 use jiff::Timestamp;
 use jiff::civil::Date;
 
+use super::dialect::Dialect;
 use super::rows::{CheckpointRow, Claim, EventRow, FileRows, LoadSet, RejectedRow, Snapshot, TrackingRow};
-use super::shop::Dialect;
 use crate::event::identity::surrogate_key;
 
 /// A column's type; the names are valid in all engines.
@@ -365,26 +365,13 @@ pub(super) fn merge_statements(dialect: &Dialect, tracking_write: &str) -> Vec<S
     dialect.statements(&text)
 }
 
-/// The statements of a script, one by one, without its comments.
-pub(super) fn split(script: &str) -> Vec<String> {
-    let without_comments: Vec<&str> =
-        script.lines().filter(|line| !line.trim_start().starts_with("--")).collect();
-    without_comments
-        .join("\n")
-        .split(';')
-        .map(str::trim)
-        .filter(|statement| !statement.is_empty())
-        .map(str::to_owned)
-        .collect()
-}
-
 /// What the ledger says about the files of this load: the last statement.
 pub(super) const OUTCOMES: &str = "select l.file, l.status, l.lines, l.inserted, l.updated, l.unchanged, l.duplicate, \
      l.conflict, l.waiting, l.rejected from raw.loaded_file l join stage_file s on s.file = l.file order by l.file";
 
 #[cfg(test)]
 mod tests {
-    use super::super::shop::{DUCKDB, POSTGRES, REDSHIFT};
+    use super::super::dialect::{DUCKDB, POSTGRES, REDSHIFT};
     use super::*;
 
     #[test]

@@ -21,6 +21,7 @@ use tokio_postgres::{Client, Config, Row};
 use crate::failpoint::failpoint;
 use crate::retail::read::ShopFile;
 
+use super::dialect::POSTGRES;
 use super::plan::{self, STAGES};
 use super::rows::{FileOutcome, LoadSet};
 use super::shop as shop_plan;
@@ -127,7 +128,7 @@ impl Warehouse for PostgresWarehouse {
                 if found < 1 {
                     transaction.batch_execute(SCHEMA).await?;
                 }
-                for statement in shop_plan::upgrade(found.max(1), &shop_plan::POSTGRES) {
+                for statement in shop_plan::upgrade(found.max(1), &POSTGRES) {
                     transaction.batch_execute(&statement).await?;
                 }
                 let note = "insert into raw.schema_version (version, applied_at) values ($1, now())";
@@ -224,6 +225,12 @@ impl Warehouse for PostgresWarehouse {
         erase::erase(live(&mut slot)?, &erasure.clean()).await.map_err(|error| failed("erase", &error))
     }
 
+    async fn erase_customer(&self, customer_id: i32, reason: &str) -> Result<(), WarehouseError> {
+        let mut slot = self.client(&self.shop).await?;
+        let erased = shop::erase_customer(live(&mut slot)?, customer_id, reason).await;
+        erased.map_err(|error| failed("erase a customer", &error))
+    }
+
     async fn query(&self, sql: &str) -> Result<Answer, WarehouseError> {
         let mut slot = self.client(&self.reader).await?;
         answer::query(live(&mut slot)?, sql).await
@@ -271,7 +278,7 @@ async fn load(client: &mut Client, set: &LoadSet) -> Result<Vec<FileOutcome>, to
         transaction.batch_execute(&format!("analyze {}", stage.table)).await?;
     }
     failpoint!("warehouse.postgres.after_stage");
-    for statement in plan::merge_statements(&shop_plan::POSTGRES, plan::TRACKING_WRITE) {
+    for statement in plan::merge_statements(&POSTGRES, plan::TRACKING_WRITE) {
         let is_table = statement.starts_with("create temp table");
         let statement =
             if is_table { statement.replacen(" as\n", " on commit drop as\n", 1) } else { statement };

@@ -34,11 +34,12 @@ use crate::retail::read::ShopFile;
 pub use s3::S3Staging;
 pub use staging::Staging;
 
+use super::dialect::REDSHIFT;
 use super::erase::{self, ERASED, WORD};
 use super::plan::{self, STAGES};
 use super::postgres::tls;
 use super::rows::{FileOutcome, LoadSet};
-use super::shop::{self, Decision, Known, REDSHIFT, Status};
+use super::shop::{self, Decision, Known, Status};
 use super::{
     Answer, Erasure, MartState, SCHEMA_VERSION, SchemaState, ShopEntry, ShopOutcome, Warehouse,
     WarehouseError,
@@ -413,6 +414,24 @@ impl Warehouse for RedshiftWarehouse {
         let erased = self.erase_staged(&erasure.clean(), &mut staged).await;
         staged.remove().await;
         erased
+    }
+
+    async fn erase_customer(&self, customer_id: i32, reason: &str) -> Result<(), WarehouseError> {
+        const WHAT: &str = "erase a customer";
+        let said = |error: tokio_postgres::Error| failed(WHAT, &error);
+        let mut slot = self.client(&self.writer).await?;
+        let client = live(&mut slot)?;
+        let transaction = client.transaction().await.map_err(said)?;
+        let work = self.work(&transaction, WHAT);
+        work.rows(sql::LOCK).await?;
+        for statement in shop::customer_erasure(customer_id, reason, &REDSHIFT) {
+            work.rows(&statement).await?;
+        }
+        transaction.commit().await.map_err(said)?;
+        for statement in sql::VACUUM {
+            let _ = client.batch_execute(&self.said(statement)).await;
+        }
+        Ok(())
     }
 
     async fn query(&self, sql: &str) -> Result<Answer, WarehouseError> {

@@ -3,9 +3,9 @@
 use duckdb::{Connection, appender_params_from_iter};
 
 use super::super::WarehouseError;
+use super::super::dialect::DUCKDB;
 use super::super::erase::{self, ERASED, Erasure, WORD};
 use super::super::plan::{Cell, Stage};
-use super::super::shop::DUCKDB;
 use super::open::Session;
 use super::{Bound, failed, in_transaction};
 

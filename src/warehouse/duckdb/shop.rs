@@ -5,8 +5,9 @@ use jiff::tz::TimeZone;
 
 use crate::failpoint::failpoint;
 use crate::retail::read::ShopFile;
+use crate::warehouse::dialect::DUCKDB;
 use crate::warehouse::plan::{Cell, Stage};
-use crate::warehouse::shop::{self, DUCKDB, Decision, Known, Status};
+use crate::warehouse::shop::{self, Decision, Known, Status};
 use crate::warehouse::{MartState, ShopEntry, ShopOutcome, WarehouseError};
 
 use super::open::Session;
@@ -47,6 +48,23 @@ pub(super) fn use_time_zone(session: &Session, zone: &TimeZone) -> Result<bool, 
         Ok(true)
     };
     super::in_transaction(connection, work).map_err(|error| failed("set the time zone", &error))
+}
+
+pub(super) fn erase_customer(
+    session: &Session,
+    customer_id: i32,
+    reason: &str,
+) -> Result<(), WarehouseError> {
+    let connection = session.connection();
+    let _turn = session.write_turn();
+    let work = |connection: &Connection| -> duckdb::Result<()> {
+        connection.execute_batch("begin")?;
+        for statement in shop::customer_erasure(customer_id, reason, &DUCKDB) {
+            connection.execute_batch(&statement)?;
+        }
+        connection.execute_batch("commit; checkpoint")
+    };
+    super::in_transaction(connection, work).map_err(|error| failed("erase a customer", &error))
 }
 
 pub(super) fn load(session: &Session, file: &ShopFile, is_dry: bool) -> Result<ShopOutcome, WarehouseError> {

@@ -2,8 +2,8 @@
 
 use tokio_postgres::{Client, Error};
 
+use super::super::dialect::POSTGRES;
 use super::super::erase::{self, ERASED, Erasure, WORD};
-use super::super::shop::POSTGRES;
 use super::{LOCK, TEXT, copy};
 
 /// What erasing leaves dead rows in.

@@ -13,8 +13,9 @@ use tokio_postgres::{Client, Row, Transaction};
 use crate::failpoint::failpoint;
 use crate::retail::Dataset;
 use crate::retail::read::ShopFile;
+use crate::warehouse::dialect::POSTGRES;
 use crate::warehouse::plan::Cell;
-use crate::warehouse::shop::{self, Decision, Known, POSTGRES, Status};
+use crate::warehouse::shop::{self, Decision, Known, Status};
 use crate::warehouse::{MartState, SCHEMA_VERSION, ShopEntry, ShopOutcome, WarehouseError};
 
 use super::{LOCK_SHOP, TEXT, copy, failed, outcome};
@@ -64,6 +65,25 @@ pub(super) async fn use_time_zone(
     }
     transaction.commit().await?;
     Ok(true)
+}
+
+pub(super) async fn erase_customer(
+    client: &mut Client,
+    customer_id: i32,
+    reason: &str,
+) -> Result<(), tokio_postgres::Error> {
+    let transaction = client.transaction().await?;
+    transaction.batch_execute(SETTINGS).await?;
+    transaction.execute("select pg_advisory_xact_lock($1)", &[&LOCK_SHOP]).await?;
+    for statement in shop::customer_erasure(customer_id, reason, &POSTGRES) {
+        transaction.batch_execute(&statement).await?;
+    }
+    transaction.commit().await?;
+    for table in ["base.customer_pii", "raw.retail_customers", "raw.rejected_row"] {
+        // A vacuum makes the old rows go from the pages; a later one does it as well, so one that fails is no failure.
+        let _ = client.batch_execute(&format!("vacuum {table}")).await;
+    }
+    Ok(())
 }
 
 pub(super) async fn load(

@@ -8,7 +8,7 @@ use jiff::civil::DateTime;
 use tokio_postgres::types::Type;
 use tokio_postgres::{Client, SimpleQueryMessage};
 
-use crate::warehouse::shop::REDSHIFT;
+use crate::warehouse::dialect::REDSHIFT;
 use crate::warehouse::{Answer, Cell, WarehouseError};
 
 /// Runs one statement that reads.

@@ -8,9 +8,10 @@ use bytes::Bytes;
 
 use crate::retail::Dataset;
 use crate::retail::read::{ShopFile, Source};
+use crate::warehouse::dialect::REDSHIFT;
 use crate::warehouse::erase::{ERASED, WORD};
 use crate::warehouse::plan::{STAGES, Stage};
-use crate::warehouse::shop::{self, FILE, FINDING, REDSHIFT, REJECT, Status};
+use crate::warehouse::shop::{self, FILE, FINDING, REJECT, Status};
 
 use super::sql::{self, Access, Filled, Step};
 
@@ -107,6 +108,7 @@ fn erase() -> Vec<String> {
     transaction(texts(before).chain([sql::ERASED_CHECKPOINTS.to_owned()]).chain(texts(erasing)))
         .into_iter()
         .chain(sql::VACUUM.map(str::to_owned))
+        .chain(transaction(shop::customer_erasure(7, "ticket 4711", &REDSHIFT)))
         .collect()
 }
 

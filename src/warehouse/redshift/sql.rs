@@ -6,9 +6,10 @@
 use serde_json::json;
 
 use crate::retail::Dataset;
+use crate::warehouse::dialect::REDSHIFT;
 use crate::warehouse::erase::{self, ERASED, WORD};
 use crate::warehouse::plan::{self, Kind, Stage};
-use crate::warehouse::shop::{self, REDSHIFT};
+use crate::warehouse::shop;
 
 use super::copy::NULL;
 

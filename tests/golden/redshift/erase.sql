@@ -133,3 +133,23 @@ vacuum delete only "raw".superseded_tracking;
 vacuum delete only "raw".superseded_checkpoint;
 
 vacuum delete only "raw".rejected_row;
+
+begin;
+
+insert into "raw".erased_customer (customer_id, erased_at, reason)
+select g.customer_id, cast(sysdate as timestamptz), g.reason
+from (select 7 as customer_id, cast('ticket 4711' as varchar(65535)) as reason) as g
+left join "raw".erased_customer as e on e.customer_id = g.customer_id
+where e.customer_id is null;
+
+delete from base.customer_pii where customer_id = 7;
+
+update "raw".retail_customers set customer_fname = null, customer_lname = null, customer_street = null
+where customer_id = 7;
+
+update "raw".rejected_row
+set text = null, raw_base64 = null, detail = null, status = 'superseded', resolved_at = cast(sysdate as timestamptz)
+where dataset = 'customers' and line > 0
+  and replace(split_part(text, ',', 1), '"', '') = cast(7 as varchar(65535));
+
+commit;

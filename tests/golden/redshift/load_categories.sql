@@ -120,6 +120,10 @@ select s.file, s.generation, s.dataset, f.rule, f.severity, f.column_name, f.occ
 from stage_finding as f
 cross join stage_shop_file as s;
 
+update "raw".rejected_row set text = null, raw_base64 = null, detail = null
+where dataset = 'customers' and file in (select source_file from stage_shop_file)
+  and replace(split_part(text, ',', 1), '"', '') in (select cast(customer_id as varchar(65535)) from "raw".erased_customer);
+
 update "raw".loaded_file set status = 'superseded'
 where status = 'loaded' and dataset in (select dataset from stage_shop_file)
   and file in (select file from stage_shop_file where status = 'loaded')

@@ -46,6 +46,9 @@ maxerror 0 compupdate off statupdate off;
 
 select count(*) from stage_customers;
 
+update stage_customers set customer_fname = null, customer_lname = null, customer_street = null
+where customer_id in (select customer_id from "raw".erased_customer);
+
 create temp table customer_last as
 select *
 from (
@@ -160,7 +163,8 @@ from customer_chain as c;
 delete from base.customer_pii where customer_id in (select customer_id from customer_last);
 
 insert into base.customer_pii (customer_id, first_name, last_name, street)
-select customer_id, customer_fname, customer_lname, customer_street from customer_change where nth_newest = 1;
+select customer_id, customer_fname, customer_lname, customer_street from customer_change
+where nth_newest = 1 and customer_id not in (select customer_id from "raw".erased_customer);
 
 update base.fct_order
 set customer_key = c.customer_key
@@ -204,6 +208,10 @@ insert into "raw".finding (file, generation, dataset, rule, severity, column_nam
 select s.file, s.generation, s.dataset, f.rule, f.severity, f.column_name, f.occurrences, f.first_line, f.examples, cast(sysdate as timestamptz)
 from stage_finding as f
 cross join stage_shop_file as s;
+
+update "raw".rejected_row set text = null, raw_base64 = null, detail = null
+where dataset = 'customers' and file in (select source_file from stage_shop_file)
+  and replace(split_part(text, ',', 1), '"', '') in (select cast(customer_id as varchar(65535)) from "raw".erased_customer);
 
 update "raw".loaded_file set status = 'superseded'
 where status = 'loaded' and dataset in (select dataset from stage_shop_file)

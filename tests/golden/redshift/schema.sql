@@ -730,6 +730,13 @@ create table base.business (
 )
 diststyle all;
 
+create table "raw".erased_customer (
+  customer_id integer not null,
+  erased_at timestamptz not null,
+  reason varchar(65535)
+)
+diststyle all;
+
 alter table base.dim_date add column hours decimal(4, 2) default 24;
 
 alter table base.dim_date add column is_clock_change boolean default false;

@@ -17,6 +17,16 @@ create table base.business (
 --rs diststyle all
 ;
 
+-- Customers whose names are erased, and stay so whatever file comes again.
+create table raw.erased_customer (
+  customer_id integer not null,
+  erased_at timestamptz not null,
+  --pg primary key (customer_id),
+  reason {text}
+)
+--rs diststyle all
+;
+
 -- Days on which the shop's clock was changed are not 24 hours long: what sold on them compares with other days only so.
 alter table base.dim_date add column hours decimal(4, 2) default 24;
 alter table base.dim_date add column is_clock_change boolean default false;

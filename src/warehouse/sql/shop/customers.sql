@@ -1,5 +1,9 @@
 -- Customers by version of where they live (SCD2), made anew like products. Who they are is their newest version, apart.
 
+-- Who is erased comes without a name, also from a file that is loaded again.
+update stage_customers set customer_fname = null, customer_lname = null, customer_street = null
+where customer_id in (select customer_id from raw.erased_customer);
+
 create temp table customer_last as
 select *
 from (
@@ -113,7 +117,8 @@ from customer_chain as c;
 
 delete from base.customer_pii where customer_id in (select customer_id from customer_last);
 insert into base.customer_pii (customer_id, first_name, last_name, street)
-select customer_id, customer_fname, customer_lname, customer_street from customer_change where nth_newest = 1;
+select customer_id, customer_fname, customer_lname, customer_street from customer_change
+where nth_newest = 1 and customer_id not in (select customer_id from raw.erased_customer);
 
 update base.fct_order
 set customer_key = c.customer_key

@@ -12,3 +12,8 @@ insert into raw.finding (file, generation, dataset, rule, severity, column_name,
 select s.file, s.generation, s.dataset, f.rule, f.severity, f.column_name, f.occurrences, f.first_line, f.examples, {now}
 from stage_finding as f
 cross join stage_shop_file as s;
+
+-- Of who is erased no line is kept, whatever is wrong with it.
+update raw.rejected_row set text = null, raw_base64 = null, detail = null
+where dataset = 'customers' and file in (select source_file from stage_shop_file)
+  and replace(split_part(text, ',', 1), '"', '') in (select cast(customer_id as {string}) from raw.erased_customer);

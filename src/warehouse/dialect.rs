@@ -5,7 +5,6 @@
 //! node–only functions" (`NOW`) and "Reserved words" (`RAW`, `TAG`).
 
 use crate::warehouse::literal;
-use crate::warehouse::plan::split;
 
 /// Where the engines' languages differ.
 pub(in crate::warehouse) struct Dialect {
@@ -316,6 +315,19 @@ fn closing(text: &str) -> usize {
         }
     }
     text.len()
+}
+
+/// The statements of a script, one by one, without its comments.
+fn split(script: &str) -> Vec<String> {
+    let without_comments: Vec<&str> =
+        script.lines().filter(|line| !line.trim_start().starts_with("--")).collect();
+    without_comments
+        .join("\n")
+        .split(';')
+        .map(str::trim)
+        .filter(|statement| !statement.is_empty())
+        .map(str::to_owned)
+        .collect()
 }
 
 #[cfg(test)]
