@@ -20,8 +20,7 @@ const QUESTIONS: [(&str, usize, &str); 6] = [
     (
         "all customers by revenue",
         1,
-        "select customer_id, sum(revenue_amount) as revenue from mart.customer_month
-         group by customer_id order by revenue desc, customer_id limit 100",
+        "select * from mart.revenue_by_customer order by revenue_amount desc, customer_id limit 100",
     ),
 ];
 

@@ -152,9 +152,27 @@ pub async fn failed_checks(warehouse: &dyn Warehouse) -> Vec<String> {
     .await
 }
 
+/// Views that sum in different ways come to the same.
+async fn revenue_adds_up(warehouse: &dyn Warehouse) {
+    let by_customer = "select count(*), coalesce(sum(units_sold), 0), coalesce(sum(revenue_amount), 0.00)
+        from mart.revenue_by_customer where units_sold <> 0 or sales_amount <> 0";
+    let by_line = "select count(*), coalesce(sum(units), 0), coalesce(sum(revenue), 0.00) from (
+          select customer_id, sum(units) as units, sum(sales_amount) as sales, sum(revenue_amount) as revenue
+          from mart.customer_month group by customer_id
+        ) as c where units <> 0 or sales <> 0";
+    assert_eq!(one(warehouse, by_customer).await, one(warehouse, by_line).await, "revenue of customers");
+    let by_month = "select coalesce(sum(orders), 0) from mart.revenue_by_month";
+    let orders = "select count(*) from base.fct_order as o
+        join base.dim_order_status as s on s.order_status_key = o.order_status_key and s.is_sale
+        join (select distinct d.month_start from mart.agg_product_day as a join base.dim_date as d on d.date = a.date) as m
+          on m.month_start = cast(date_trunc('month', cast(o.order_date as timestamp)) as date)";
+    assert_eq!(one(warehouse, by_month).await, one(warehouse, orders).await, "orders of months");
+}
+
 /// Nothing without its parent, in any table, whatever has been loaded.
 pub async fn no_orphans(warehouse: &dyn Warehouse) {
     assert_eq!(failed_checks(warehouse).await, Vec::<String>::new());
+    revenue_adds_up(warehouse).await;
     if warehouse.kind() == "postgres" {
         // Where it says nothing, or something else, a line would be taken for a new one.
         let wrong = "select count(*) from base.fct_order_line as l

@@ -85,6 +85,7 @@ const BACK_TO_2: &str = "drop view mart.courier_performance;
     alter table base.dim_date drop column hours;
     alter table base.dim_date drop column is_clock_change;
     drop table base.business;
+    drop view mart.revenue_by_customer;
     drop table raw.erased_customer;
     update raw.schema_version set version = 2 where version = 3;";
 

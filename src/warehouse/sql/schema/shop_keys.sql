@@ -35,7 +35,6 @@ alter table base.dim_date add column is_clock_change boolean default false;
 alter table base.fct_shipment_tracking add column order_item_ids {text};
 alter table raw.superseded_tracking add column order_item_ids {text};
 
-drop view if exists mart.price_change;
 drop view if exists mart.courier_performance;
 drop view if exists mart.delivery_performance;
 drop view if exists mart.unlinked_tracking;
@@ -81,7 +80,7 @@ where b.order_item_id is null;
 -- the change and in the 28 from it on. Days before the first sale and after the published day do not count, so
 -- `days_before` and `days_after` say how much there is to go by. A change is of the day that its file is
 -- about, which versions begin with in UTC.
-create view mart.price_change as
+create or replace view mart.price_change as
 select
   c.product_id, p.product_name, c.changed_at, c.old_price, c.new_price, c.price_difference,
   cast(
@@ -108,3 +107,57 @@ from (
   group by k.product_id, k.changed_at, k.old_price, k.new_price, k.price_difference
 ) as c
 left join base.dim_product as p on p.product_id = c.product_id and p.is_current;
+
+-- One row per month with lines of orders. Orders are counted in their own table: with those that have no lines, without
+-- cancelled ones, and as new as the last load where the rest is as new as the last refresh. By the calendar, so that one
+-- month is read where one is asked for.
+create or replace view mart.revenue_by_month as
+select
+  a.month_start, a.products, coalesce(o.orders, 0) as orders,
+  a.units_sold, a.units_returned, a.units_cancelled, a.sales_amount, a.revenue_amount
+from (
+  select
+    d.month_start,
+    count(distinct case when p.units_gross > 0 then p.product_id end) as products,
+    cast(sum(p.units_sold) as bigint) as units_sold,
+    cast(sum(p.units_returned) as bigint) as units_returned,
+    cast(sum(p.units_cancelled) as bigint) as units_cancelled,
+    cast(sum(p.sales_amount) as decimal(18, 2)) as sales_amount,
+    cast(sum(p.revenue_amount) as decimal(18, 2)) as revenue_amount
+  from mart.agg_product_day as p
+  join base.dim_date as d on d.date = p.date
+  group by d.month_start
+) as a
+left join (
+  select d.month_start, count(*) as orders
+  from base.fct_order as f
+  join base.dim_date as d on d.date = f.order_date
+  join base.dim_order_status as s on s.order_status_key = f.order_status_key
+  where s.is_sale
+  group by d.month_start
+) as o on o.month_start = a.month_start;
+
+-- One row per customer with an order that is not cancelled, straight from the facts. Orders are counted in their own table,
+-- which costs less than telling those of lines apart.
+create view mart.revenue_by_customer as
+select
+  o.customer_id, o.orders, o.first_order_date, o.last_order_date, coalesce(l.units_sold, 0) as units_sold,
+  coalesce(l.sales_amount, 0) as sales_amount, coalesce(l.revenue_amount, 0) as revenue_amount
+from (
+  select f.customer_id, count(*) as orders, min(f.order_date) as first_order_date, max(f.order_date) as last_order_date
+  from base.fct_order as f
+  join base.dim_order_status as s on s.order_status_key = f.order_status_key
+  where s.is_sale
+  group by f.customer_id
+) as o
+left join (
+  select
+    f.customer_id,
+    cast(sum(f.quantity) as bigint) as units_sold,
+    cast(sum(f.line_amount) as decimal(18, 2)) as sales_amount,
+    cast(sum(case when s.is_revenue then f.line_amount else 0 end) as decimal(18, 2)) as revenue_amount
+  from base.fct_order_line as f
+  join base.dim_order_status as s on s.order_status_key = f.order_status_key
+  where s.is_sale
+  group by f.customer_id
+) as l on l.customer_id = o.customer_id;

@@ -113,32 +113,6 @@ from (
 ) as a
 left join base.dim_product as p on p.product_id = a.product_id and p.is_current;
 
--- One row per month with lines of orders. Orders are counted in their own table: with those that have no lines, without
--- cancelled ones, and as new as the last load where the rest is as new as the last refresh.
-create view mart.revenue_by_month as
-select
-  a.month_start, a.products, coalesce(o.orders, 0) as orders,
-  a.units_sold, a.units_returned, a.units_cancelled, a.sales_amount, a.revenue_amount
-from (
-  select
-    cast(date_trunc('month', cast(date as timestamp)) as date) as month_start,
-    count(distinct case when units_gross > 0 then product_id end) as products,
-    cast(sum(units_sold) as bigint) as units_sold,
-    cast(sum(units_returned) as bigint) as units_returned,
-    cast(sum(units_cancelled) as bigint) as units_cancelled,
-    cast(sum(sales_amount) as decimal(18, 2)) as sales_amount,
-    cast(sum(revenue_amount) as decimal(18, 2)) as revenue_amount
-  from mart.agg_product_day
-  group by 1
-) as a
-left join (
-  select cast(date_trunc('month', cast(f.order_date as timestamp)) as date) as month_start, count(*) as orders
-  from base.fct_order as f
-  join base.dim_order_status as s on s.order_status_key = f.order_status_key
-  where s.is_sale
-  group by 1
-) as o on o.month_start = a.month_start;
-
 -- One row per customer and month with an order that is not cancelled, straight from the facts: what a customer bought,
 -- less what came back.
 create view mart.customer_month as
