@@ -44,12 +44,11 @@ pub async fn ask(engine: &Engine, report: &mut Report) {
         }
         took.sort_unstable();
         let at = |share: f64| took[((took.len() - 1) as f64 * share).round() as usize];
-        let figures = if took.len() > 10 {
+        let mut figures = if took.len() > 10 {
             vec![("median", milliseconds(at(0.5))), ("p95", milliseconds(at(0.95)))]
         } else {
             vec![("median", seconds(at(0.5))), ("worst", seconds(at(1.0)))]
         };
-        let mut figures = figures;
         figures.push(("rows", rows.to_string()));
         report.add(&format!("{}: {what}", engine.name), figures);
     }

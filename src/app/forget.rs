@@ -6,12 +6,15 @@ use anyhow::{Context, bail};
 
 use crate::cli;
 use crate::forget::subject::{Kind, Subject};
-use crate::forget::{Forget, Order, Report};
+use crate::forget::{Forget, Order};
 use crate::settings::{Need, Settings};
-use crate::warehouse::Cell;
+use crate::warehouse::{Cell, question};
 
 use super::dead_letters::interrupted;
 use super::{Exit, Misconfigured, Sources, Usage, places, status};
+
+/// What there is of a customer of the shop.
+const FOUND: &str = include_str!("../warehouse/sql/erase/customer_found.sql");
 
 pub(super) async fn run(sources: &Sources, arguments: &cli::Forget) -> anyhow::Result<Exit> {
     if let Some(customer_id) = arguments.shop_customer {
@@ -41,8 +44,11 @@ pub(super) async fn run(sources: &Sources, arguments: &cli::Forget) -> anyhow::R
             println!("{}", serde_json::to_string(&found)?);
             return Ok(Exit::Done);
         }
-        if !confirmed(&found)? {
-            println!("nothing was done");
+        let what = format!(
+            "{} trackings: {} lines in {} objects, and {} dead letters",
+            found.trackings, found.lines, found.objects, found.letters
+        );
+        if !confirmed(&what)? {
             return Ok(Exit::Done);
         }
         bar.reset();
@@ -69,38 +75,21 @@ async fn forget_shop_customer(
     let settings = sources.gather(&[Need::Warehouse])?;
     let warehouse = places::warehouse(&settings)?;
     places::prepare(&settings, warehouse.as_ref()).await?;
-    let count = async |sql: String| -> anyhow::Result<i64> {
-        let answer = warehouse.query(&crate::warehouse::question(&sql, warehouse.kind())).await?;
-        Ok(match answer.rows.first().and_then(|row| row.first()) {
-            Some(Cell::Int(count)) => *count,
-            _ => 0,
-        })
+    let sql = question(FOUND, warehouse.kind()).replace("{customer_id}", &customer_id.to_string());
+    let answer = warehouse.query(&sql).await?;
+    let [Some(Cell::Int(landed)), Some(Cell::Int(rejected))] =
+        [0, 1].map(|index| answer.rows.first().and_then(|row| row.get(index)))
+    else {
+        bail!("cannot tell what there is of customer {customer_id}");
     };
-    let landed = count(format!(
-        "select count(*) from raw.retail_customers where customer_id = {customer_id} \
-         and (customer_fname is not null or customer_lname is not null or customer_street is not null)"
-    ))
-    .await?;
-    let rejected = count(format!(
-        "select count(*) from raw.rejected_row where dataset = 'customers' and line > 0 \
-         and replace(split_part(text, ',', 1), '\"', '') = '{customer_id}'"
-    ))
-    .await?;
     let found = serde_json::json!({ "customer_id": customer_id, "lines": landed, "rejected": rejected });
     if arguments.dry_run {
         println!("{found}");
         return Ok(Exit::Done);
     }
-    if !arguments.yes {
-        let what =
-            format!("customer {customer_id}: {landed} lines that landed, {rejected} that were rejected");
-        if !std::io::stdin().is_terminal() {
-            bail!("about to erase {what}: say --yes, or look first with --dry-run");
-        }
-        if !status::agreed(&format!("erase {what}, for good?"))? {
-            println!("nothing was done");
-            return Ok(Exit::Done);
-        }
+    let what = format!("customer {customer_id}: {landed} lines that landed, {rejected} that were rejected");
+    if !arguments.yes && !confirmed(&what)? {
+        return Ok(Exit::Done);
     }
     warehouse.erase_customer(customer_id, arguments.reason.as_deref().unwrap_or_default()).await?;
     println!("{found}");
@@ -144,13 +133,13 @@ fn subject(kind: Kind, text: &str, key: &[u8]) -> anyhow::Result<Subject> {
 }
 
 /// Asks on a terminal, insists on --yes elsewhere.
-fn confirmed(found: &Report) -> anyhow::Result<bool> {
-    let what = format!(
-        "{} trackings: {} lines in {} objects, and {} dead letters",
-        found.trackings, found.lines, found.objects, found.letters
-    );
+fn confirmed(what: &str) -> anyhow::Result<bool> {
     if !std::io::stdin().is_terminal() {
         bail!("about to erase {what}: say --yes, or look first with --dry-run");
     }
-    Ok(status::agreed(&format!("erase {what}, for good?"))?)
+    let is_agreed = status::agreed(&format!("erase {what}, for good?"))?;
+    if !is_agreed {
+        println!("nothing was done");
+    }
+    Ok(is_agreed)
 }

@@ -20,7 +20,7 @@ pub(super) async fn list(
     choice: &ShopChoice,
     is_trackings_alone: bool,
 ) -> anyhow::Result<Exit> {
-    let is_shop_alone = choice.dataset.is_some() || choice.from.is_some() || choice.to.is_some();
+    let is_shop_alone = !choice.is_all();
     let need = if is_trackings_alone { Some(Need::Lake) } else { is_shop_alone.then_some(Need::Retail) };
     let needs: Vec<Need> = need.into_iter().chain([Need::Warehouse]).collect();
     let settings = sources.gather(&needs)?;

@@ -8,6 +8,7 @@ use anyhow::Context;
 use indicatif::ProgressBar;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
 use tracing::info;
 
 use crate::aftership::signature::{Secrets, Verifier};
@@ -108,17 +109,17 @@ pub(super) async fn load(sources: &Sources, arguments: &cli::Load) -> anyhow::Re
         )
         .into());
     }
-    let is_part = arguments.dataset.is_some() || has_days;
+    let is_part = is_trackings || !choice.is_all();
     if is_part && !arguments.mover.once && !arguments.dry_run && !arguments.list {
         return Err(Usage("--dataset, --from and --to need --once, --dry-run or --list".to_owned()).into());
     }
     if arguments.list {
         return list::list(sources, &choice, is_trackings).await;
     }
-    if arguments.dry_run || choice.dataset.is_some() || has_days {
+    if arguments.dry_run || !choice.is_all() {
         return load_shop(sources, arguments, &choice).await;
     }
-    let mode = if arguments.no_marts { Mode::LoadOnly } else { Mode::Load };
+    let mode = mode(arguments);
     let arguments = &arguments.mover;
     let settings = sources.gather(&[Need::Lake, Need::Warehouse])?;
     let lake = places::lake(&settings).await?;
@@ -159,10 +160,7 @@ pub(super) async fn load(sources: &Sources, arguments: &cli::Load) -> anyhow::Re
         bar.finish_and_clear();
         outcome?;
     }
-    println!("{}", serde_json::to_string(&summary)?);
-    nothing_missing(&summary)?;
-    let set_aside = u64::try_from(summary.rejected).unwrap_or(0) + summary.files_rejected;
-    Ok(ended(arguments, set_aside, stop.is_cancelled()))
+    told(&summary, arguments, &stop)
 }
 
 /// The shop's files alone: some of them, or all without keeping anything.
@@ -174,11 +172,7 @@ async fn load_shop(sources: &Sources, arguments: &cli::Load, choice: &ShopChoice
     let running = Running::new(settings);
     let stop = running.shutdown.draining_token();
     let mut shop = shop_mover(&running, files, &warehouse, &Arc::new(Loaded::default()));
-    let mode = match (arguments.dry_run, arguments.no_marts) {
-        (true, _) => Mode::Dry,
-        (false, true) => Mode::LoadOnly,
-        (false, false) => Mode::Load,
-    };
+    let mode = mode(arguments);
     let bar = bytes_bar();
     let mut summary = Summary::default();
     let progress = |done, of| show(&bar, done, of);
@@ -190,21 +184,29 @@ async fn load_shop(sources: &Sources, arguments: &cli::Load, choice: &ShopChoice
     let outcome = shop.round(choice, mode, &stop, &mut summary, progress, report).await;
     bar.finish_and_clear();
     outcome?;
-    println!("{}", serde_json::to_string(&summary)?);
-    nothing_missing(&summary)?;
-    let set_aside = u64::try_from(summary.rejected).unwrap_or(0) + summary.files_rejected;
-    Ok(ended(&arguments.mover, set_aside, stop.is_cancelled()))
+    told(&summary, &arguments.mover, &stop)
 }
 
-/// Files that were listed and could not be found are a failure: nothing else would tell of them.
-fn nothing_missing(summary: &Summary) -> anyhow::Result<()> {
+fn mode(arguments: &cli::Load) -> Mode {
+    match (arguments.dry_run, arguments.no_marts) {
+        (true, _) => Mode::Dry,
+        (false, true) => Mode::LoadOnly,
+        (false, false) => Mode::Load,
+    }
+}
+
+/// Prints what a load did, and says how it ended. Files that were listed and could not be found are a failure: nothing
+/// else would tell of them.
+fn told(summary: &Summary, mover: &cli::Mover, stop: &CancellationToken) -> anyhow::Result<Exit> {
+    println!("{}", serde_json::to_string(summary)?);
     if summary.files_missing > 0 {
         anyhow::bail!(
             "{} files were listed and are not there any more: they have no ledger row",
             summary.files_missing
         );
     }
-    Ok(())
+    let set_aside = u64::try_from(summary.rejected).unwrap_or(0) + summary.files_rejected;
+    Ok(ended(mover, set_aside, stop.is_cancelled()))
 }
 
 fn show(bar: &ProgressBar, done: u64, of: u64) {

@@ -55,23 +55,18 @@ impl S3Lake {
     /// Uses `bucket`, below `prefix` (which may be empty). Nothing is asked of S3 yet.
     pub fn open(sdk: &SdkConfig, bucket: &str, prefix: &str, options: S3Options) -> S3Lake {
         let timeouts = aws::timeouts(options.attempt_timeout, options.attempt_timeout);
-        let is_custom = sdk.endpoint_url().is_some()
-            || ["AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL"]
-                .iter()
-                .any(|name| std::env::var_os(name).is_some());
         let config = aws_sdk_s3::config::Builder::from(sdk)
             .timeout_config(timeouts)
             // Retrying is ours: the SDK's own budget runs dry in an outage, and it does not retry a 409.
             .retry_config(RetryConfig::disabled())
             .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
-            .force_path_style(is_custom)
+            .force_path_style(aws::has_own_s3(sdk))
             .interceptor(aws::ServerTime)
             .build();
-        let prefix = prefix.trim_matches('/');
         S3Lake {
             client: Client::from_conf(config),
             bucket: bucket.to_owned(),
-            root: if prefix.is_empty() { String::new() } else { format!("{prefix}/") },
+            root: aws::key_root(prefix),
             options,
         }
     }

@@ -43,6 +43,11 @@ pub struct ShopChoice {
 }
 
 impl ShopChoice {
+    /// Whether nothing is left out.
+    pub fn is_all(&self) -> bool {
+        self.dataset.is_none() && self.from.is_none() && self.to.is_none()
+    }
+
     fn takes(&self, dataset: Dataset, day: Date) -> bool {
         self.dataset.is_none_or(|wanted| wanted == dataset)
             && self.from.is_none_or(|from| day >= from)

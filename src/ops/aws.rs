@@ -56,6 +56,18 @@ pub fn standin_config(endpoint: &str) -> SdkConfig {
         .build()
 }
 
+/// Whether S3 is asked at an endpoint of somebody's own, where buckets are addressed by path.
+pub fn has_own_s3(sdk: &SdkConfig) -> bool {
+    sdk.endpoint_url().is_some()
+        || ["AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL"].iter().any(|name| std::env::var_os(name).is_some())
+}
+
+/// A prefix of keys as it stands before each: empty, or ending in `/`.
+pub fn key_root(prefix: &str) -> String {
+    let prefix = prefix.trim_matches('/');
+    if prefix.is_empty() { String::new() } else { format!("{prefix}/") }
+}
+
 /// All four timeouts. `attempt`: one request with its answer; `operation`: all attempts of one call together.
 ///
 /// The SDK by itself limits nothing but the connecting, and then waits for ever.

@@ -71,8 +71,12 @@ pub(in crate::warehouse) const POSTGRES: Dialect = Dialect {
 };
 
 /// The digits, of which Redshift makes its series.
-const DIGITS: &str = "digit as (\n  select 0 as n union all select 1 union all select 2 union all select 3 union all select 4\n  \
-     union all select 5 union all select 6 union all select 7 union all select 8 union all select 9\n)";
+macro_rules! digit {
+    () => {
+        "digit as (\n  select 0 as n union all select 1 union all select 2 union all select 3 union all select 4\n  \
+         union all select 5 union all select 6 union all select 7 union all select 8 union all select 9\n)"
+    };
+}
 
 /// Redshift's. Its TEXT is a varchar of 256 bytes, its texts compare by bytes already, and `sysdate` is the beginning of
 /// the transaction, in the session's zone, which is UTC.
@@ -88,12 +92,14 @@ pub(in crate::warehouse) const REDSHIFT: Dialect = Dialect {
     elapsed: |to, from| {
         format!("(datediff(microsecond, {from} at time zone 'UTC', {to} at time zone 'UTC') / 1000000.0)")
     },
-    series: "with digit as (\n  select 0 as n union all select 1 union all select 2 union all select 3 union all select 4\n  \
-        union all select 5 union all select 6 union all select 7 union all select 8 union all select 9\n)\n\
-        select cast(date '2009-01-01' + nth as timestamp) as d\n\
+    series: concat!(
+        "with ",
+        digit!(),
+        "\nselect cast(date '2009-01-01' + nth as timestamp) as d\n\
         from (\n  select a.n + 10 * b.n + 100 * c.n + 1000 * d.n + 10000 * e.n as nth\n  \
         from digit as a cross join digit as b cross join digit as c cross join digit as d cross join digit as e\n\
-        ) as counted\nwhere date '2009-01-01' + nth <= date '2040-12-31'",
+        ) as counted\nwhere date '2009-01-01' + nth <= date '2040-12-31'"
+    ),
     counted: digits,
     literal: |text| {
         // Whether a backslash in a literal means itself is a setting, so none stands in one.
@@ -119,7 +125,8 @@ fn digits(last: u64) -> String {
         .collect();
     let tables: Vec<String> = names.iter().map(|name| format!("digit as {name}")).collect();
     format!(
-        "with {DIGITS}\nselect nth from (select 1 + {} as nth from {}) as series where nth <= {last}",
+        "with {}\nselect nth from (select 1 + {} as nth from {}) as series where nth <= {last}",
+        digit!(),
         sum.join(" + "),
         tables.join(" cross join ")
     )
@@ -128,17 +135,18 @@ fn digits(last: u64) -> String {
 impl Dialect {
     /// The statements of a script in this dialect.
     pub(in crate::warehouse) fn statements(&self, script: &str) -> Vec<String> {
-        let lines: Vec<String> = script
+        let meant: Vec<&str> = script
             .lines()
             .map(|line| {
                 let meant = self.own_lines.iter().find_map(|own| line.trim_start().strip_prefix(own));
-                meant.unwrap_or(line).to_owned()
+                meant.unwrap_or(line)
             })
+            .filter(|line| !line.trim_start().starts_with("--"))
             .collect();
-        let without_comments: Vec<&str> =
-            lines.iter().map(String::as_str).filter(|line| !line.trim_start().starts_with("--")).collect();
-        split(&self.expand(&without_comments.join("\n")))
-            .iter()
+        self.expand(&meant.join("\n"))
+            .split(';')
+            .map(str::trim)
+            .filter(|statement| !statement.is_empty())
             .map(|statement| self.quoted(statement))
             .collect()
     }
@@ -221,9 +229,9 @@ impl Dialect {
         out
     }
 
-    /// Fills what stands in braces, which may stand in each other: `{text}`, `{string}`, `{now}`, `{series}`, `{materialized}`, `{key(a)}`,
-    /// `{version_key(id, instant)}`, `{micros(a)}`, `{elapsed(to, from)}`, `{differs(a, b)}`, `{same(a, b)}` and
-    /// `{after(a, b; c, d)}`.
+    /// Fills what stands in braces, which may stand in each other: `{text}`, `{string}`, `{now}`, `{series}`,
+    /// `{materialized}`, `{key(a)}`, `{version_key(id, instant)}`, `{micros(a)}`, `{elapsed(to, from)}`,
+    /// `{differs(a, b)}`, `{same(a, b)}` and `{after(a, b; c, d)}`.
     fn expand(&self, text: &str) -> String {
         let mut out = String::with_capacity(text.len());
         let mut rest = text;
@@ -315,19 +323,6 @@ fn closing(text: &str) -> usize {
         }
     }
     text.len()
-}
-
-/// The statements of a script, one by one, without its comments.
-fn split(script: &str) -> Vec<String> {
-    let without_comments: Vec<&str> =
-        script.lines().filter(|line| !line.trim_start().starts_with("--")).collect();
-    without_comments
-        .join("\n")
-        .split(';')
-        .map(str::trim)
-        .filter(|statement| !statement.is_empty())
-        .map(str::to_owned)
-        .collect()
 }
 
 #[cfg(test)]

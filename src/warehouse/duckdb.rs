@@ -173,7 +173,7 @@ impl Warehouse for DuckDbWarehouse {
 
     async fn erase_customer(&self, customer_id: i32, reason: &str) -> Result<(), WarehouseError> {
         let reason = reason.to_owned();
-        self.blocking(move |file| shop::erase_customer(&File::session(file)?, customer_id, &reason)).await
+        self.blocking(move |file| erase::erase_customer(&File::session(file)?, customer_id, &reason)).await
     }
 
     async fn query(&self, sql: &str) -> Result<Answer, WarehouseError> {

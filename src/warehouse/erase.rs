@@ -16,6 +16,29 @@ pub struct Erasure {
     pub words: Vec<String>,
 }
 
+/// What an erasure leaves dead rows in.
+pub(super) const TOUCHED: [&str; 5] = [
+    "base.fct_shipment_tracking",
+    "base.fct_tracking_checkpoint",
+    "raw.superseded_tracking",
+    "raw.superseded_checkpoint",
+    "raw.rejected_row",
+];
+
+/// What the erasure of a customer of the shop leaves dead rows in.
+pub(super) const TOUCHED_OF_CUSTOMER: [&str; 3] =
+    ["base.customer_pii", "raw.retail_customers", "raw.rejected_row"];
+
+/// Statements that erase a customer of the shop.
+pub(super) fn customer_statements(customer_id: i32, reason: &str, dialect: &Dialect) -> Vec<String> {
+    let reason = dialect.literal(&super::rows::clean(reason));
+    let statements = dialect.statements(include_str!("sql/erase/customer.sql"));
+    let fill = |statement: String| {
+        statement.replace("{customer_id}", &customer_id.to_string()).replace("{reason}", &reason)
+    };
+    statements.into_iter().map(fill).collect()
+}
+
 pub(super) const ERASED: Stage = Stage {
     table: "stage_erased",
     columns: &[("source_tracking_id", Kind::Text), ("with_numbers", Kind::Boolean)],

@@ -333,6 +333,7 @@ pub(super) fn merge_statements(dialect: &Dialect, tracking_write: &str) -> Vec<S
         include_str!("sql/merge/alias.sql"),
         include_str!("sql/merge/tracking.sql"),
         tracking_write,
+        include_str!("sql/merge/checkpoint_write.sql"),
         include_str!("sql/merge/ledger.sql"),
     ];
     let list = |columns: &[&str], prefix: &str| -> String {

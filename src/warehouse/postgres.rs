@@ -16,7 +16,7 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use tokio::sync::{Mutex, MutexGuard};
-use tokio_postgres::{Client, Config, Row};
+use tokio_postgres::{Client, Config, Row, Transaction};
 
 use crate::failpoint::failpoint;
 use crate::retail::read::ShopFile;
@@ -64,21 +64,10 @@ impl PostgresWarehouse {
     /// Uses the database at `url` (`postgres://user:password@host:port/database?sslmode=…&sslrootcert=…`).
     /// Nothing is connected yet.
     pub fn open(url: &str) -> Result<PostgresWarehouse, WarehouseError> {
-        let (url, tls) = tls::split(url)?;
-        // The cause could quote the address, and the address may hold a password.
-        let mut config: Config = url
-            .parse()
-            .map_err(|_| WarehouseError::Refused("the PostgreSQL address cannot be read".into()))?;
-        config
-            .ssl_mode(tls.negotiation())
-            .connect_timeout(CONNECT_TIMEOUT)
-            .keepalives(true)
-            .keepalives_idle(Duration::from_secs(30))
-            .tcp_user_timeout(Duration::from_secs(60))
-            .application_name("waybill")
-            .options(format!(
-                "-c timezone=UTC -c statement_timeout={STATEMENT_TIMEOUT} -c client_min_messages=warning {GONE}"
-            ));
+        let (mut config, tls) = address(url, "PostgreSQL")?;
+        config.options(format!(
+            "-c timezone=UTC -c statement_timeout={STATEMENT_TIMEOUT} -c client_min_messages=warning {GONE}"
+        ));
         Ok(PostgresWarehouse {
             config,
             tls,
@@ -227,8 +216,12 @@ impl Warehouse for PostgresWarehouse {
 
     async fn erase_customer(&self, customer_id: i32, reason: &str) -> Result<(), WarehouseError> {
         let mut slot = self.client(&self.shop).await?;
-        let erased = shop::erase_customer(live(&mut slot)?, customer_id, reason).await;
-        erased.map_err(|error| failed("erase a customer", &error))
+        let client = live(&mut slot)?;
+        let statements = super::erase::customer_statements(customer_id, reason, &POSTGRES);
+        let erased = run_locked(client, LOCK_SHOP, &statements).await;
+        erased.map_err(|error| failed("erase a customer", &error))?;
+        vacuum(client, &super::erase::TOUCHED_OF_CUSTOMER).await;
+        Ok(())
     }
 
     async fn query(&self, sql: &str) -> Result<Answer, WarehouseError> {
@@ -248,6 +241,22 @@ impl Warehouse for PostgresWarehouse {
     fn kind(&self) -> &'static str {
         "postgres"
     }
+}
+
+/// How to reach a server that speaks PostgreSQL's protocol, `engine` for messages.
+pub(super) fn address(url: &str, engine: &str) -> Result<(Config, tls::Tls), WarehouseError> {
+    let (url, tls) = tls::split(url)?;
+    // The cause could quote the address, and the address may hold a password.
+    let mut config: Config =
+        url.parse().map_err(|_| WarehouseError::Refused(format!("the {engine} address cannot be read")))?;
+    config
+        .ssl_mode(tls.negotiation())
+        .connect_timeout(CONNECT_TIMEOUT)
+        .keepalives(true)
+        .keepalives_idle(Duration::from_secs(30))
+        .tcp_user_timeout(Duration::from_secs(60))
+        .application_name("waybill");
+    Ok((config, tls))
 }
 
 fn live<'a>(slot: &'a mut MutexGuard<'_, Option<Client>>) -> Result<&'a mut Client, WarehouseError> {
@@ -279,13 +288,7 @@ async fn load(client: &mut Client, set: &LoadSet) -> Result<Vec<FileOutcome>, to
     }
     failpoint!("warehouse.postgres.after_stage");
     for statement in plan::merge_statements(&POSTGRES, plan::TRACKING_WRITE) {
-        let is_table = statement.starts_with("create temp table");
-        let statement =
-            if is_table { statement.replacen(" as\n", " on commit drop as\n", 1) } else { statement };
-        transaction.batch_execute(&statement).await?;
-        if let Some(name) = is_table.then(|| statement.split(' ').nth(3)).flatten() {
-            transaction.batch_execute(&format!("analyze {name}")).await?;
-        }
+        execute(&transaction, &statement).await?;
         failpoint!("warehouse.postgres.in_merge");
     }
     let rows = transaction.query(plan::OUTCOMES, &[]).await?;
@@ -311,9 +314,43 @@ fn outcome(row: &Row, first: usize) -> FileOutcome {
     }
 }
 
+/// Runs a statement; a temporary table goes with the transaction, and the planner knows its size.
+async fn execute(transaction: &Transaction<'_>, statement: &str) -> Result<(), tokio_postgres::Error> {
+    if !statement.starts_with("create temp table") {
+        return transaction.batch_execute(statement).await;
+    }
+    transaction.batch_execute(&statement.replacen(" as\n", " on commit drop as\n", 1)).await?;
+    match statement.split_whitespace().nth(3) {
+        Some(name) => transaction.batch_execute(&format!("analyze {name}")).await,
+        None => Ok(()),
+    }
+}
+
+/// Makes rows that were erased go from the pages; a later vacuum does it as well, so one that fails is no failure.
+async fn vacuum(client: &Client, tables: &[&str]) {
+    for table in tables {
+        let _ = client.batch_execute(&format!("vacuum {table}")).await;
+    }
+}
+
+/// Runs these as one, behind a lock, for as long as they take.
+async fn run_locked(
+    client: &mut Client,
+    lock: i64,
+    statements: &[String],
+) -> Result<(), tokio_postgres::Error> {
+    let transaction = client.transaction().await?;
+    transaction.batch_execute("set local statement_timeout = 0").await?;
+    transaction.execute("select pg_advisory_xact_lock($1)", &[&lock]).await?;
+    for statement in statements {
+        transaction.batch_execute(statement).await?;
+    }
+    transaction.commit().await
+}
+
 /// Tells what may heal from what will not. PostgreSQL's own message names tables and columns, never row values: the
 /// detail, which would, is left out.
-fn failed(what: &str, error: &tokio_postgres::Error) -> WarehouseError {
+pub(super) fn failed(what: &str, error: &tokio_postgres::Error) -> WarehouseError {
     let Some(said) = error.as_db_error() else {
         let cause = std::error::Error::source(error).map_or_else(String::new, |cause| format!(": {cause}"));
         return WarehouseError::Unavailable(format!("cannot {what}: {error}{cause}"));

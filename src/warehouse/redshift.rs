@@ -13,19 +13,16 @@ mod lab;
 mod s3;
 mod sql;
 mod staging;
+mod work;
 
-use std::io::Read;
 use std::sync::Arc;
-use std::time::Duration;
 
 use async_trait::async_trait;
-use bytes::Bytes;
-use futures_util::SinkExt;
 use jiff::Timestamp;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use tokio::sync::{Mutex, MutexGuard};
-use tokio_postgres::{Client, Config, SimpleQueryMessage, Transaction};
+use tokio_postgres::{Client, Config, Transaction};
 
 use crate::event::identity::checkpoint_key;
 use crate::failpoint::failpoint;
@@ -35,22 +32,18 @@ pub use s3::S3Staging;
 pub use staging::Staging;
 
 use super::dialect::REDSHIFT;
-use super::erase::{self, ERASED, WORD};
+use super::erase::{self, ERASED, TOUCHED, WORD};
 use super::plan::{self, STAGES};
-use super::postgres::tls;
+use super::postgres::{self, address, tls};
 use super::rows::{FileOutcome, LoadSet};
 use super::shop::{self, Decision, Known, Status};
 use super::{
     Answer, Erasure, MartState, SCHEMA_VERSION, SchemaState, ShopEntry, ShopOutcome, Warehouse,
     WarehouseError,
 };
-use sql::{Access, Step};
+use sql::Access;
 use staging::{Packed, Staged};
-
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
-
-/// Rows as text.
-type Rows = Vec<Vec<Option<String>>>;
+use work::{Rows, Work, number, text, texts};
 
 /// Who reads the staging bucket.
 #[derive(Debug, Clone)]
@@ -82,18 +75,7 @@ impl RedshiftWarehouse {
         staging: Arc<dyn Staging>,
         options: RedshiftOptions,
     ) -> Result<RedshiftWarehouse, WarehouseError> {
-        let url = url.replacen("redshift://", "postgres://", 1);
-        let (url, tls) = tls::split(&url)?;
-        // The cause could quote the address, and the address may hold a password.
-        let mut config: Config =
-            url.parse().map_err(|_| WarehouseError::Refused("the Redshift address cannot be read".into()))?;
-        config
-            .ssl_mode(tls.negotiation())
-            .connect_timeout(CONNECT_TIMEOUT)
-            .keepalives(true)
-            .keepalives_idle(Duration::from_secs(30))
-            .tcp_user_timeout(Duration::from_secs(60))
-            .application_name("waybill");
+        let (config, tls) = address(&url.replacen("redshift://", "postgres://", 1), "Redshift")?;
         Ok(RedshiftWarehouse {
             config,
             tls,
@@ -165,87 +147,32 @@ impl RedshiftWarehouse {
         Ok(i32::try_from(version).unwrap_or(i32::MAX))
     }
 
+    /// Runs these as one, behind the lock.
+    async fn run_locked(
+        &self,
+        client: &mut Client,
+        what: &str,
+        statements: &[String],
+    ) -> Result<(), WarehouseError> {
+        let said = |error: tokio_postgres::Error| failed(what, &error);
+        let transaction = client.transaction().await.map_err(said)?;
+        let work = self.work(&transaction, what);
+        work.rows(sql::LOCK).await?;
+        for statement in statements {
+            work.rows(statement).await?;
+        }
+        transaction.commit().await.map_err(said)
+    }
+
+    /// Makes rows that were erased leave the disk; a later vacuum does it as well, so one that fails is no failure.
+    async fn vacuum(&self, client: &Client, tables: &[&str]) {
+        for statement in sql::vacuum(tables) {
+            let _ = client.batch_execute(&self.said(&statement)).await;
+        }
+    }
+
     fn work<'a>(&'a self, transaction: &'a Transaction<'a>, what: &'a str) -> Work<'a> {
         Work { warehouse: self, transaction, what }
-    }
-}
-
-/// A transaction under way.
-struct Work<'a> {
-    warehouse: &'a RedshiftWarehouse,
-    transaction: &'a Transaction<'a>,
-    /// What is being done, for a message.
-    what: &'a str,
-}
-
-impl Work<'_> {
-    async fn rows(&self, sql: &str) -> Result<Rows, WarehouseError> {
-        if self.warehouse.is_lab
-            && let Some(copy) = lab::copy(sql)
-        {
-            self.copy_in_lab(&copy).await?;
-            return Ok(Vec::new());
-        }
-        let said = self.transaction.simple_query(&self.warehouse.said(sql)).await;
-        said.map(|messages| texts(&messages)).map_err(|error| failed(self.what, &error))
-    }
-
-    /// Runs these; the last outcomes among their answers.
-    async fn perform(&self, steps: &[Step], staged: Option<&Staged>) -> Result<Rows, WarehouseError> {
-        let mut outcomes = Vec::new();
-        for step in steps {
-            let rows = self.rows(step.sql()).await?;
-            match step {
-                Step::Run(_) => {}
-                Step::Outcomes(_) => outcomes = rows,
-                Step::Staged(table, _) => {
-                    let expected = staged.and_then(|staged| staged.rows.get(table)).copied().unwrap_or(0);
-                    let found = number(&rows);
-                    if u64::try_from(found).ok() != Some(expected) {
-                        return Err(WarehouseError::Refused(format!(
-                            "cannot {}: {found} of {expected} rows arrived in {table}",
-                            self.what
-                        )));
-                    }
-                }
-                Step::Audit(_) => {
-                    let wrong: Vec<String> = rows
-                        .iter()
-                        .filter(|row| text(row, 1) != "0")
-                        .map(|row| format!("{} ({})", text(row, 0), text(row, 1)))
-                        .collect();
-                    if !wrong.is_empty() {
-                        return Err(WarehouseError::Refused(format!(
-                            "cannot {}: the audit found {}",
-                            self.what,
-                            wrong.join(", ")
-                        )));
-                    }
-                }
-            }
-        }
-        Ok(outcomes)
-    }
-
-    async fn copy_in_lab(&self, copy: &lab::Copy<'_>) -> Result<(), WarehouseError> {
-        let said = |error: tokio_postgres::Error| failed(self.what, &error);
-        let unreadable = |_| WarehouseError::Refused(format!("{} cannot be read", copy.manifest));
-        let staging = &self.warehouse.staging;
-        let manifest: serde_json::Value =
-            serde_json::from_slice(&staging.get(copy.manifest).await?).map_err(unreadable)?;
-        let sink =
-            self.transaction.copy_in::<_, Bytes>(&lab::copy_from_stdin(copy.table)).await.map_err(said)?;
-        let mut sink = std::pin::pin!(sink);
-        for entry in manifest["entries"].as_array().into_iter().flatten() {
-            let packed = staging.get(entry["url"].as_str().unwrap_or_default()).await?;
-            let mut rows = Vec::new();
-            flate2::read::MultiGzDecoder::new(packed.as_ref())
-                .read_to_end(&mut rows)
-                .map_err(|_| WarehouseError::Refused(format!("{} cannot be unpacked", copy.manifest)))?;
-            sink.send(Bytes::from(rows)).await.map_err(said)?;
-        }
-        sink.finish().await.map_err(said)?;
-        Ok(())
     }
 }
 
@@ -289,13 +216,7 @@ impl Warehouse for RedshiftWarehouse {
         if known.first().is_some_and(|row| text(row, 0) == shop::zone_name(zone)) {
             return Ok(false);
         }
-        let transaction = client.transaction().await.map_err(said)?;
-        let work = self.work(&transaction, WHAT);
-        work.rows(sql::LOCK).await?;
-        for statement in shop::zone_statements(zone, &REDSHIFT) {
-            work.rows(&statement).await?;
-        }
-        transaction.commit().await.map_err(said)?;
+        self.run_locked(client, WHAT, &shop::zone_statements(zone, &REDSHIFT)).await?;
         Ok(true)
     }
 
@@ -417,20 +338,11 @@ impl Warehouse for RedshiftWarehouse {
     }
 
     async fn erase_customer(&self, customer_id: i32, reason: &str) -> Result<(), WarehouseError> {
-        const WHAT: &str = "erase a customer";
-        let said = |error: tokio_postgres::Error| failed(WHAT, &error);
+        let statements = erase::customer_statements(customer_id, reason, &REDSHIFT);
         let mut slot = self.client(&self.writer).await?;
         let client = live(&mut slot)?;
-        let transaction = client.transaction().await.map_err(said)?;
-        let work = self.work(&transaction, WHAT);
-        work.rows(sql::LOCK).await?;
-        for statement in shop::customer_erasure(customer_id, reason, &REDSHIFT) {
-            work.rows(&statement).await?;
-        }
-        transaction.commit().await.map_err(said)?;
-        for statement in sql::VACUUM {
-            let _ = client.batch_execute(&self.said(statement)).await;
-        }
+        self.run_locked(client, "erase a customer", &statements).await?;
+        self.vacuum(client, &erase::TOUCHED_OF_CUSTOMER).await;
         Ok(())
     }
 
@@ -563,10 +475,7 @@ impl RedshiftWarehouse {
         let steps = sql::erasure(&keys, &before, &self.access);
         work.perform(&steps, Some(&*staged)).await?;
         transaction.commit().await.map_err(said)?;
-        for statement in sql::VACUUM {
-            // Rows that were deleted leave the disk; a later vacuum does it as well, so one that fails is no failure.
-            let _ = client.batch_execute(&self.said(statement)).await;
-        }
+        self.vacuum(client, &TOUCHED).await;
         Ok(())
     }
 }
@@ -594,28 +503,6 @@ fn live<'a>(slot: &'a mut MutexGuard<'_, Option<Client>>) -> Result<&'a mut Clie
     slot.as_mut().ok_or_else(|| WarehouseError::Unavailable("Redshift is not connected".into()))
 }
 
-fn texts(messages: &[SimpleQueryMessage]) -> Rows {
-    messages
-        .iter()
-        .filter_map(|message| match message {
-            SimpleQueryMessage::Row(row) => {
-                Some((0..row.len()).map(|index| row.get(index).map(str::to_owned)).collect())
-            }
-            _ => None,
-        })
-        .collect()
-}
-
-/// A value, empty when it is null.
-fn text(row: &[Option<String>], index: usize) -> String {
-    row.get(index).cloned().flatten().unwrap_or_default()
-}
-
-/// The first value of the first row; 0 when there is none.
-fn number(rows: &Rows) -> i64 {
-    rows.first().and_then(|row| text(row, 0).parse().ok()).unwrap_or(0)
-}
-
 /// The ten columns of an outcome, from `first` on.
 fn outcome(row: &[Option<String>], first: usize) -> FileOutcome {
     let count = |index: usize| text(row, first + index).parse().unwrap_or(0);
@@ -633,19 +520,13 @@ fn outcome(row: &[Option<String>], first: usize) -> FileOutcome {
     }
 }
 
-/// Tells what may heal from what will not. Redshift's own message names tables and columns; of the detail, which could
-/// hold values, nothing is said.
+/// As PostgreSQL's, and what only Redshift says: two transactions that could not have come one after the other.
 fn failed(what: &str, error: &tokio_postgres::Error) -> WarehouseError {
-    let Some(said) = error.as_db_error() else {
-        let cause = std::error::Error::source(error).map_or_else(String::new, |cause| format!(": {cause}"));
-        return WarehouseError::Unavailable(format!("cannot {what}: {error}{cause}"));
-    };
-    let text = format!("cannot {what}: {} ({})", said.message(), said.code().code());
-    // Connection, resources, operator's intervention, system error, serialization, locks; and two transactions that
-    // could not have come one after the other.
-    let is_passing =
-        ["08", "53", "57", "58", "40", "55"].iter().any(|class| said.code().code().starts_with(class))
-            || said.message().contains("1023")
-            || said.message().contains("erializable isolation");
-    if is_passing { WarehouseError::Unavailable(text) } else { WarehouseError::Refused(text) }
+    let is_clash = error.as_db_error().is_some_and(|said| {
+        said.message().contains("1023") || said.message().contains("erializable isolation")
+    });
+    match postgres::failed(what, error) {
+        WarehouseError::Refused(text) if is_clash => WarehouseError::Unavailable(text),
+        other => other,
+    }
 }

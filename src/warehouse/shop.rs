@@ -38,16 +38,6 @@ pub(super) fn upgrade(found: i32, dialect: &Dialect) -> Vec<String> {
 /// The version of the schema that has a zone.
 const ZONE_SINCE: i32 = 3;
 
-/// What erases a customer of the shop.
-pub(super) fn customer_erasure(customer_id: i32, reason: &str, dialect: &Dialect) -> Vec<String> {
-    let reason = dialect.literal(&super::rows::clean(reason));
-    let statements = dialect.statements(include_str!("sql/erase/customer.sql"));
-    let fill = |statement: String| {
-        statement.replace("{customer_id}", &customer_id.to_string()).replace("{reason}", &reason)
-    };
-    statements.into_iter().map(fill).collect()
-}
-
 /// The zone that the schema is made for.
 pub(super) const ZONE: &str = "select time_zone from base.business";
 

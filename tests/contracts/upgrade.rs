@@ -57,16 +57,8 @@ async fn a_version_1_on_duckdb_is_upgraded_with_its_rows() {
 async fn a_version_1_on_postgres_is_upgraded_with_its_rows() {
     let postgres = Postgres::start().await;
     let url = postgres.create_database("upgrade").await;
-    let (client, connection) =
-        tokio_postgres::connect(&url, tokio_postgres::NoTls).await.expect("the server takes connections");
-    let connection = tokio::spawn(connection);
-    client
-        .batch_execute(include_str!("../../src/warehouse/sql/schema/postgres.sql"))
-        .await
-        .expect("version 1");
-    client.batch_execute(ROWS).await.expect("rows");
-    drop(client);
-    connection.await.expect("the task ends").expect("the connection ends in order");
+    postgres.execute_in("upgrade", include_str!("../../src/warehouse/sql/schema/postgres.sql")).await;
+    postgres.execute_in("upgrade", ROWS).await;
 
     let warehouse: Arc<dyn Warehouse> = Arc::new(PostgresWarehouse::open(&url).expect("a warehouse"));
     is_upgraded(&warehouse).await;
@@ -131,13 +123,8 @@ async fn a_version_2_on_postgres_finds_its_lines_after_the_upgrade() {
     let shop = warehouse.as_ref();
     load(shop, "orders/2026-05-31.csv", "10,2026-05-31 09:00:00,7,COMPLETE\n").await;
     load(shop, "order_items/2026-05-31.csv", "1,10,100,2,20.00,10.00\n2,10,101,1,5.00,5.00\n").await;
-    let (client, connection) =
-        tokio_postgres::connect(&url, tokio_postgres::NoTls).await.expect("the server takes connections");
-    let connection = tokio::spawn(connection);
-    client.batch_execute(BACK_TO_2).await.expect("version 2");
-    client.batch_execute(BACK_TO_2_ON_POSTGRES).await.expect("version 2");
-    drop(client);
-    connection.await.expect("the task ends").expect("the connection ends in order");
+    postgres.execute_in("upgrade_from_2", BACK_TO_2).await;
+    postgres.execute_in("upgrade_from_2", BACK_TO_2_ON_POSTGRES).await;
 
     assert_eq!(warehouse.schema_state().await.expect("state"), SchemaState::Old(2));
     assert_eq!(warehouse.migrate().await.expect("migrated"), 2);

@@ -47,9 +47,32 @@ pub(super) fn erase(session: &Session, erasure: &Erasure) -> Result<(), Warehous
         connection.execute_batch("commit")
     };
     in_transaction(connection, work).map_err(|error| failed("erase", &error))?;
-    // So that the log beside the file holds no copy; who else uses the file now checkpoints later.
-    let _ = connection.execute_batch("checkpoint");
+    leave_no_copy(connection);
     Ok(())
+}
+
+pub(super) fn erase_customer(
+    session: &Session,
+    customer_id: i32,
+    reason: &str,
+) -> Result<(), WarehouseError> {
+    let connection = session.connection();
+    let _turn = session.write_turn();
+    let work = |connection: &Connection| -> duckdb::Result<()> {
+        connection.execute_batch("begin")?;
+        for statement in erase::customer_statements(customer_id, reason, &DUCKDB) {
+            connection.execute_batch(&statement)?;
+        }
+        connection.execute_batch("commit")
+    };
+    in_transaction(connection, work).map_err(|error| failed("erase a customer", &error))?;
+    leave_no_copy(connection);
+    Ok(())
+}
+
+/// In the log beside the file; who else uses the file now checkpoints later.
+fn leave_no_copy(connection: &Connection) {
+    let _ = connection.execute_batch("checkpoint");
 }
 
 fn fill(connection: &Connection, stage: &Stage, rows: &[Vec<Cell<'_>>]) -> duckdb::Result<()> {

@@ -50,23 +50,6 @@ pub(super) fn use_time_zone(session: &Session, zone: &TimeZone) -> Result<bool, 
     super::in_transaction(connection, work).map_err(|error| failed("set the time zone", &error))
 }
 
-pub(super) fn erase_customer(
-    session: &Session,
-    customer_id: i32,
-    reason: &str,
-) -> Result<(), WarehouseError> {
-    let connection = session.connection();
-    let _turn = session.write_turn();
-    let work = |connection: &Connection| -> duckdb::Result<()> {
-        connection.execute_batch("begin")?;
-        for statement in shop::customer_erasure(customer_id, reason, &DUCKDB) {
-            connection.execute_batch(&statement)?;
-        }
-        connection.execute_batch("commit; checkpoint")
-    };
-    super::in_transaction(connection, work).map_err(|error| failed("erase a customer", &error))
-}
-
 pub(super) fn load(session: &Session, file: &ShopFile, is_dry: bool) -> Result<ShopOutcome, WarehouseError> {
     let connection = session.connection();
     let _turn = session.write_turn();

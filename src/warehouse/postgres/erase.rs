@@ -4,16 +4,7 @@ use tokio_postgres::{Client, Error};
 
 use super::super::dialect::POSTGRES;
 use super::super::erase::{self, ERASED, Erasure, WORD};
-use super::{LOCK, TEXT, copy};
-
-/// What erasing leaves dead rows in.
-const TOUCHED: [&str; 5] = [
-    "base.fct_shipment_tracking",
-    "base.fct_tracking_checkpoint",
-    "raw.superseded_tracking",
-    "raw.superseded_checkpoint",
-    "raw.rejected_row",
-];
+use super::{LOCK, TEXT, copy, vacuum};
 
 pub(super) async fn known_as(
     client: &Client,
@@ -46,10 +37,7 @@ pub(super) async fn erase(client: &mut Client, erasure: &Erasure) -> Result<(), 
         transaction.batch_execute(&statement).await?;
     }
     transaction.commit().await?;
-    for table in TOUCHED {
-        // A vacuum makes the old rows go from the pages; a later one does it as well, so one that fails is no failure.
-        let _ = client.batch_execute(&format!("vacuum {table}")).await;
-    }
+    vacuum(client, &erase::TOUCHED).await;
     Ok(())
 }
 

@@ -18,7 +18,7 @@ use crate::warehouse::plan::Cell;
 use crate::warehouse::shop::{self, Decision, Known, Status};
 use crate::warehouse::{MartState, SCHEMA_VERSION, ShopEntry, ShopOutcome, WarehouseError};
 
-use super::{LOCK_SHOP, TEXT, copy, failed, outcome};
+use super::{LOCK_SHOP, TEXT, copy, execute, failed, outcome, run_locked};
 
 /// Compiling these statements takes longer than it saves; a large file takes its time; and the planner needs to know of a
 /// stage how large it is, not what is in it.
@@ -57,33 +57,8 @@ pub(super) async fn use_time_zone(
     if known.as_deref() == Some(shop::zone_name(zone)) {
         return Ok(false);
     }
-    let transaction = client.transaction().await?;
-    transaction.batch_execute(SETTINGS).await?;
-    transaction.execute("select pg_advisory_xact_lock($1)", &[&LOCK_SHOP]).await?;
-    for statement in shop::zone_statements(zone, &POSTGRES) {
-        transaction.batch_execute(&statement).await?;
-    }
-    transaction.commit().await?;
+    run_locked(client, LOCK_SHOP, &shop::zone_statements(zone, &POSTGRES)).await?;
     Ok(true)
-}
-
-pub(super) async fn erase_customer(
-    client: &mut Client,
-    customer_id: i32,
-    reason: &str,
-) -> Result<(), tokio_postgres::Error> {
-    let transaction = client.transaction().await?;
-    transaction.batch_execute(SETTINGS).await?;
-    transaction.execute("select pg_advisory_xact_lock($1)", &[&LOCK_SHOP]).await?;
-    for statement in shop::customer_erasure(customer_id, reason, &POSTGRES) {
-        transaction.batch_execute(&statement).await?;
-    }
-    transaction.commit().await?;
-    for table in ["base.customer_pii", "raw.retail_customers", "raw.rejected_row"] {
-        // A vacuum makes the old rows go from the pages; a later one does it as well, so one that fails is no failure.
-        let _ = client.batch_execute(&format!("vacuum {table}")).await;
-    }
-    Ok(())
 }
 
 pub(super) async fn load(
@@ -154,18 +129,6 @@ pub(super) async fn load(
     }
     failpoint!("shop.after_commit");
     Ok(ShopOutcome { outcome, is_new: true })
-}
-
-/// Runs a statement; a temporary table goes with the transaction, and the planner knows its size.
-async fn execute(transaction: &Transaction<'_>, statement: &str) -> Result<(), tokio_postgres::Error> {
-    if !statement.starts_with("create temp table") {
-        return transaction.batch_execute(statement).await;
-    }
-    transaction.batch_execute(&statement.replacen(" as\n", " on commit drop as\n", 1)).await?;
-    match statement.split_whitespace().nth(3) {
-        Some(name) => transaction.batch_execute(&format!("analyze {name}")).await,
-        None => Ok(()),
-    }
 }
 
 /// Months from the day $1 to the day $2 that have no partition: its suffix, first day and end. The catalog is read as a

@@ -9,7 +9,7 @@ use bytes::Bytes;
 use crate::retail::Dataset;
 use crate::retail::read::{ShopFile, Source};
 use crate::warehouse::dialect::REDSHIFT;
-use crate::warehouse::erase::{ERASED, WORD};
+use crate::warehouse::erase::{ERASED, TOUCHED, TOUCHED_OF_CUSTOMER, WORD, customer_statements};
 use crate::warehouse::plan::{STAGES, Stage};
 use crate::warehouse::shop::{self, FILE, FINDING, REJECT, Status};
 
@@ -107,8 +107,9 @@ fn erase() -> Vec<String> {
     let erasing = sql::erasure(&filled(&sql::ERASED_KEY), &before, &access());
     transaction(texts(before).chain([sql::ERASED_CHECKPOINTS.to_owned()]).chain(texts(erasing)))
         .into_iter()
-        .chain(sql::VACUUM.map(str::to_owned))
-        .chain(transaction(shop::customer_erasure(7, "ticket 4711", &REDSHIFT)))
+        .chain(sql::vacuum(&TOUCHED))
+        .chain(transaction(customer_statements(7, "ticket 4711", &REDSHIFT)))
+        .chain(sql::vacuum(&TOUCHED_OF_CUSTOMER))
         .collect()
 }
 

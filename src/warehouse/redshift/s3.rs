@@ -29,25 +29,16 @@ pub struct S3Staging {
 impl S3Staging {
     /// Nothing is asked of S3 yet, nor of the machine's credentials.
     pub fn open(bucket: &str, prefix: &str) -> S3Staging {
-        let prefix = prefix.trim_matches('/');
-        S3Staging {
-            client: OnceCell::new(),
-            bucket: bucket.to_owned(),
-            root: if prefix.is_empty() { String::new() } else { format!("{prefix}/") },
-        }
+        S3Staging { client: OnceCell::new(), bucket: bucket.to_owned(), root: aws::key_root(prefix) }
     }
 
     async fn client(&self) -> &Client {
         self.client
             .get_or_init(async || {
                 let sdk = aws::sdk_config().await;
-                let is_custom = sdk.endpoint_url().is_some()
-                    || ["AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL"]
-                        .iter()
-                        .any(|name| std::env::var_os(name).is_some());
                 let config = aws_sdk_s3::config::Builder::from(&sdk)
                     .timeout_config(aws::timeouts(ATTEMPT, DEADLINE))
-                    .force_path_style(is_custom)
+                    .force_path_style(aws::has_own_s3(&sdk))
                     .build();
                 Client::from_conf(config)
             })

@@ -120,8 +120,25 @@ fn runs(statements: Vec<String>) -> impl Iterator<Item = Step> {
     statements.into_iter().map(Step::Run)
 }
 
-fn audit(script: &str) -> Step {
-    Step::Audit(REDSHIFT.statements(script).concat())
+/// The rules of these scripts, in one statement.
+fn audit(scripts: &[&str]) -> Step {
+    let rules: Vec<String> = scripts.iter().map(|script| REDSHIFT.statements(script).concat()).collect();
+    Step::Audit(rules.join("\nunion all\n"))
+}
+
+/// What must hold after a file of the shop, `None`: one of which nothing was merged.
+fn shop_audit(dataset: Option<Dataset>) -> &'static [&'static str] {
+    const FILE: &str = include_str!("../sql/redshift/audit/file.sql");
+    const LINES: &str = include_str!("../sql/redshift/audit/lines.sql");
+    match dataset {
+        None => &[FILE],
+        Some(Dataset::Departments) => &[FILE, include_str!("../sql/redshift/audit/departments.sql")],
+        Some(Dataset::Categories) => &[FILE, include_str!("../sql/redshift/audit/categories.sql")],
+        Some(Dataset::Products) => &[FILE, include_str!("../sql/redshift/audit/products.sql")],
+        Some(Dataset::Customers) => &[FILE, include_str!("../sql/redshift/audit/customers.sql")],
+        Some(Dataset::Orders) => &[FILE, include_str!("../sql/redshift/audit/orders.sql"), LINES],
+        Some(Dataset::OrderItems) => &[FILE, include_str!("../sql/redshift/audit/order_items.sql"), LINES],
+    }
 }
 
 /// Lets go of the temporary tables that these steps have made: they would outlive the transaction.
@@ -178,7 +195,7 @@ pub(super) fn tracking_load(filled: &[Filled], access: &Access) -> Vec<Step> {
     let mut steps = vec![Step::Run(LOCK.to_owned())];
     steps.extend(stage(filled, access));
     steps.extend(runs(plan::merge_statements(&REDSHIFT, TRACKING_WRITE)));
-    steps.push(audit(include_str!("../sql/redshift/audit/tracking.sql")));
+    steps.push(audit(&[include_str!("../sql/redshift/audit/tracking.sql")]));
     steps.push(Step::Outcomes(REDSHIFT.quoted(plan::OUTCOMES)));
     steps.extend(let_go(&steps));
     steps
@@ -195,15 +212,7 @@ pub(super) fn shop_load(
     let mut steps = stage(filled, access);
     steps.extend(runs(merge));
     steps.extend(runs(shop::closing_statements(&REDSHIFT)));
-    steps.push(audit(match dataset {
-        None => include_str!("../sql/redshift/audit/file.sql"),
-        Some(Dataset::Departments) => include_str!("../sql/redshift/audit/departments.sql"),
-        Some(Dataset::Categories) => include_str!("../sql/redshift/audit/categories.sql"),
-        Some(Dataset::Products) => include_str!("../sql/redshift/audit/products.sql"),
-        Some(Dataset::Customers) => include_str!("../sql/redshift/audit/customers.sql"),
-        Some(Dataset::Orders) => include_str!("../sql/redshift/audit/orders.sql"),
-        Some(Dataset::OrderItems) => include_str!("../sql/redshift/audit/order_items.sql"),
-    }));
+    steps.push(audit(shop_audit(dataset)));
     steps.push(Step::Outcomes(REDSHIFT.quoted(shop::OUTCOME)));
     steps.extend(let_go(&steps));
     steps
@@ -235,7 +244,7 @@ pub(super) fn mart_state() -> [String; 2] {
 /// A refresh, or rebuild, of the marts, behind [`LOCK`] and [`mart_state`], before commit.
 pub(super) fn mart_refresh(is_rebuild: bool, as_of: jiff::civil::Date) -> Vec<Step> {
     let mut steps: Vec<Step> = runs(shop::mart_statements(is_rebuild, as_of, &REDSHIFT)).collect();
-    steps.push(audit(include_str!("../sql/redshift/audit/marts.sql")));
+    steps.push(audit(&[include_str!("../sql/redshift/audit/marts.sql")]));
     steps.extend(let_go(&steps));
     steps
 }
@@ -288,10 +297,6 @@ pub(super) fn erasure(keys: &Filled, before: &[Step], access: &Access) -> Vec<St
 }
 
 /// After an erasure, each by itself, since no transaction may hold it: the rows that were deleted leave the disk.
-pub(super) const VACUUM: [&str; 5] = [
-    "vacuum delete only base.fct_shipment_tracking",
-    "vacuum delete only base.fct_tracking_checkpoint",
-    "vacuum delete only \"raw\".superseded_tracking",
-    "vacuum delete only \"raw\".superseded_checkpoint",
-    "vacuum delete only \"raw\".rejected_row",
-];
+pub(super) fn vacuum(tables: &[&str]) -> Vec<String> {
+    tables.iter().map(|table| REDSHIFT.quoted(&format!("vacuum delete only {table}"))).collect()
+}

@@ -153,3 +153,9 @@ where dataset = 'customers' and line > 0
   and replace(split_part(text, ',', 1), '"', '') = cast(7 as varchar(65535));
 
 commit;
+
+vacuum delete only base.customer_pii;
+
+vacuum delete only "raw".retail_customers;
+
+vacuum delete only "raw".rejected_row;

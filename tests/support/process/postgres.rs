@@ -131,8 +131,14 @@ impl Postgres {
 
     /// Runs statements in the database that each server has.
     pub async fn execute(&self, sql: &str) {
-        let (client, connection) =
-            tokio_postgres::connect(&self.url(), NoTls).await.expect("the server takes connections");
+        self.execute_in("postgres", sql).await;
+    }
+
+    /// Runs statements in one of the databases.
+    pub async fn execute_in(&self, database: &str, sql: &str) {
+        let (client, connection) = tokio_postgres::connect(&self.url_of(database), NoTls)
+            .await
+            .expect("the server takes connections");
         let connection = tokio::spawn(connection);
         client.batch_execute(sql).await.expect("the statements succeed");
         drop(client);

@@ -20,13 +20,3 @@ insert into raw.superseded_tracking (tracking_id, source_tracking_id, tracking_k
 select tracking_id, source_tracking_id, tracking_key, {fact_columns}
 from tracking_final
 where not is_winner and source_tracking_id in (select source_tracking_id from tracking_change);
-
-insert into base.fct_tracking_checkpoint (tracking_id, tracking_key, source_tracking_id, {checkpoint_columns})
-select tracking_id, tracking_key, source_tracking_id, {checkpoint_columns}
-from checkpoint_final
-where is_winner;
-
-insert into raw.superseded_checkpoint (tracking_id, tracking_key, source_tracking_id, {checkpoint_columns})
-select tracking_id, tracking_key, source_tracking_id, {checkpoint_columns}
-from checkpoint_final
-where not is_winner;
