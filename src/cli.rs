@@ -274,7 +274,7 @@ pub struct Act {
 
 /// `forget`
 #[derive(Debug, Args)]
-#[command(group = clap::ArgGroup::new("whom").required(true).args(["customer", "tracking", "sweep"]))]
+#[command(group = clap::ArgGroup::new("whom").required(true).args(["customer", "tracking", "shop_customer", "sweep"]))]
 pub struct Forget {
     /// Whose: an e-mail address, a phone number as written, or a customer id; `-` reads it from stdin.
     #[arg(long, value_name = "EMAIL|PHONE|ID")]
@@ -283,7 +283,7 @@ pub struct Forget {
     #[arg(long, value_name = "ID|NUMBER")]
     pub tracking: Option<String>,
     /// A customer of the shop by number: name and street go from the warehouse; where and when they bought stays.
-    #[arg(long, value_name = "NUMBER", conflicts_with_all = ["customer", "tracking", "sweep", "with_numbers"])]
+    #[arg(long, value_name = "NUMBER", conflicts_with = "with_numbers")]
     pub shop_customer: Option<i32>,
     /// Once more everybody who was erased before, for what has come since.
     #[arg(long)]

@@ -118,6 +118,38 @@ fn a_file_is_told_what_is_wrong_with_it_before_it_is_loaded() {
     assert_eq!(deployment.run(&["profile", other.to_str().expect("UTF-8")]).status.code(), Some(2));
 }
 
+#[test]
+fn a_customer_of_the_shop_is_erased_by_number_and_only_when_it_is_meant() {
+    let dir = tempfile::tempdir().expect("a temporary folder");
+    let deployment = shop(dir.path());
+    write(
+        dir.path(),
+        "customers/2026-07-02.csv",
+        "1,Ada,L,x,x,1 Main St,KielKielKielKielKielKielKielKielKielKielKielKiel,SH,01234\n2,Bo,M,x,x,2 Main St,Kiel,SH,01234\n",
+    );
+    once(&deployment);
+    let name = ["forget", "--shop-customer", "1"];
+    let found = serde_json::json!({"customer_id": 1, "lines": 1, "rejected": 1});
+
+    let dry: Value =
+        serde_json::from_str(&deployment.run_ok(&[&name[..], &["--dry-run"]].concat())).expect("JSON");
+    assert_eq!(dry, found);
+    let unsaid = deployment.run(&[&name[..], &["--reason", "ticket 4711"]].concat());
+    assert_eq!(unsaid.status.code(), Some(1));
+    assert!(
+        String::from_utf8_lossy(&unsaid.stderr)
+            .contains("customer 1: 1 lines that landed, 1 that were rejected")
+    );
+    assert_eq!(deployment.count("select count(*) as n from base.customer_pii"), 2);
+
+    let done = deployment.run_ok(&[&name[..], &["--reason", "ticket 4711", "--yes"]].concat());
+
+    assert_eq!(serde_json::from_str::<Value>(&done).expect("JSON"), found);
+    assert_eq!(deployment.query("select first_name from base.customer_pii")[0]["first_name"], "Bo");
+    assert_eq!(deployment.count("select count(*) as n from raw.rejected_row where text like '%Ada%'"), 0);
+    deployment.run_ok(&["audit"]);
+}
+
 /// What a scheduler runs, each step by itself.
 #[test]
 fn a_load_in_steps_comes_to_what_one_load_comes_to() {
