@@ -3,6 +3,8 @@
 
 #![allow(unreachable_pub, reason = "a bench has no outside")]
 
+mod compare;
+mod freshness;
 mod generator;
 mod overload;
 mod process;
@@ -41,6 +43,20 @@ fn main() {
         let only =
             ["duckdb", "postgres"].into_iter().find(|name| arguments.iter().any(|given| given == name));
         runtime.block_on(shop::run(seconds, only, &mut report));
+        report.print();
+        return;
+    }
+    if arguments.iter().any(|argument| argument == "freshness") {
+        // All cores, as `up` has them; the load takes its share.
+        let mut report = Report::new(true);
+        let events = arguments.iter().filter_map(|argument| argument.parse::<u64>().ok()).nth(1).unwrap_or(0);
+        runtime.block_on(freshness::run(events, seconds, &mut report));
+        report.print();
+        return;
+    }
+    if arguments.iter().any(|argument| argument == "compare") {
+        let mut report = Report::new(true);
+        runtime.block_on(compare::run(&mut report));
         report.print();
         return;
     }

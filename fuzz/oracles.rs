@@ -270,6 +270,7 @@ pub fn settings_are_whole(settings: &Settings, purpose: &Purpose) {
             Need::Lake => settings.lake.is_some(),
             Need::Warehouse => settings.warehouse.is_some(),
             Need::Retail => settings.retail.is_some(),
+            Need::Api => settings.aftership_api_key.is_some(),
         };
         assert!(is_there, "{need:?} is missing");
     }

@@ -33,6 +33,8 @@ pub enum Command {
     Receive(Ports),
     /// Move events from the queue to the lake.
     Batch(Mover),
+    /// Ask AfterShip's REST API for what has changed, into the queue.
+    Poll(Poll),
     /// Load what has landed in the lake, and the shop's files, into the warehouse.
     Load(Load),
     /// Look at rejected lines of the shop's files, and load them once they are repaired.
@@ -55,6 +57,8 @@ pub enum Command {
         #[command(subcommand)]
         action: DeadLetters,
     },
+    /// Compare what was received, landed and loaded, and AfterShip's own list; name every difference.
+    Reconcile(Reconcile),
     /// Erase a person from the lake, the dead letters and the warehouse, for good.
     Forget(Forget),
     /// Send signed, realistic webhooks to a URL, as AfterShip would.
@@ -108,6 +112,17 @@ pub struct Mover {
     /// Ports.
     #[command(flatten)]
     pub ports: Ports,
+}
+
+/// `poll`
+#[derive(Debug, Args, Clone)]
+pub struct Poll {
+    /// As a mover.
+    #[command(flatten)]
+    pub mover: Mover,
+    /// Everything from then on once more (2h, 7d, a day, an instant), whatever was asked for before; AfterShip keeps 120 days.
+    #[arg(long, value_name = "WHEN")]
+    pub since: Option<String>,
 }
 
 /// `load`
@@ -302,6 +317,38 @@ pub struct Forget {
     pub reason: Option<String>,
 }
 
+/// `reconcile`
+#[derive(Debug, Args)]
+pub struct Reconcile {
+    /// From when on: 2h, 3d, a day, or an instant.
+    #[arg(long, value_name = "WHEN", default_value = "1h")]
+    pub since: String,
+    /// Until when; the default is now.
+    #[arg(long, value_name = "WHEN")]
+    pub until: Option<String>,
+    /// Minutes that ended less long ago are not judged: 2m, 30s; 0s judges the running one, too.
+    #[arg(long, value_name = "TIME", default_value = "2m")]
+    pub settle: String,
+    /// How to print it.
+    #[arg(long, value_enum, default_value = "table")]
+    pub format: ListFormat,
+    /// Read every object, whatever the hashes say, and hold its bytes against its name.
+    #[arg(long)]
+    pub deep: bool,
+    /// Fetch the states that AfterShip has and we have not, through the queue.
+    #[arg(long)]
+    pub heal: bool,
+    /// Load the whole lake into a scratch warehouse, and compare the tables row by row.
+    #[arg(long)]
+    pub rebuild: bool,
+    /// Heal without asking; needed when stdin is no terminal.
+    #[arg(long, requires = "heal")]
+    pub yes: bool,
+    /// Why, for the audit record.
+    #[arg(long, value_name = "TEXT", requires = "heal")]
+    pub reason: Option<String>,
+}
+
 /// `simulate`
 #[derive(Debug, Args)]
 pub struct Simulate {
@@ -323,12 +370,55 @@ pub struct Simulate {
     /// AfterShip's webhook version, such as 2026-07, legacy, or mixed.
     #[arg(long, default_value = "2026-07")]
     pub version: String,
+    /// Events happen now; without it the parcels' journeys lie in the past days.
+    #[arg(long)]
+    pub live: bool,
     /// Share of validly signed events that cannot be read, 0 to 1, for trying dead letters.
-    #[arg(long, default_value_t = 0.0)]
+    #[arg(long, value_name = "SHARE", default_value_t = 0.0)]
     pub poison: f64,
+    /// Share of events that come a second time, 0 to 1.
+    #[arg(long, value_name = "SHARE", default_value_t = 0.02)]
+    pub duplicates: f64,
+    /// Share of events that newer ones overtake, 0 to 1.
+    #[arg(long, value_name = "SHARE", default_value_t = 0.005)]
+    pub late: f64,
     /// Requests under way at once.
     #[arg(long, default_value_t = 16)]
     pub concurrency: usize,
+    /// Scales the gaps between attempts: 1 for AfterShip's own, doubling from 30 s; 0.01 for trying things out.
+    #[arg(long, value_name = "X", default_value_t = 1.0)]
+    pub retry_scale: f64,
+    /// Repeat what is answered 4xx too, as AfterShip does; without it such an answer is final.
+    #[arg(long = "repeat-4xx")]
+    pub repeat_4xx: bool,
+    /// Send nothing: events happen by --rate, or --count of them at once, for the REST API to show.
+    #[arg(
+        long,
+        requires = "api_listen",
+        conflicts_with_all = ["url", "secret", "concurrency", "retry_scale", "repeat_4xx"]
+    )]
+    pub no_webhooks: bool,
+    /// Serve AfterShip's REST API here, about the same parcels; port 0 for any that is free.
+    #[arg(long, value_name = "IP:PORT")]
+    pub api_listen: Option<std::net::SocketAddr>,
+    /// The API's key; without it one is made up and printed.
+    #[arg(long, value_name = "TEXT", requires = "api_listen")]
+    pub api_key: Option<String>,
+    /// Seconds that the API is still served after the last of --count events; without it until interrupted.
+    #[arg(long, value_name = "SECONDS", requires = "api_listen", requires = "count")]
+    pub api_for: Option<f64>,
+    /// Requests a second that the API answers, of its listing and of single parcels each; 0 for no limit.
+    #[arg(long, value_name = "N", default_value_t = 6, requires = "api_listen")]
+    pub api_rate_limit: u32,
+    /// Share of the API's answers that are a 500 or a 502, 0 to 1.
+    #[arg(long, value_name = "SHARE", default_value_t = 0.0, requires = "api_listen")]
+    pub api_errors: f64,
+    /// Share of the API's good answers whose body is cut, 0 to 1.
+    #[arg(long, value_name = "SHARE", default_value_t = 0.0, requires = "api_listen")]
+    pub api_truncate: f64,
+    /// Write {"api":"IP:PORT","pid":N} to this file once the API is bound.
+    #[arg(long, value_name = "FILE")]
+    pub ports_file: Option<PathBuf>,
 }
 
 /// `query`
@@ -382,6 +472,8 @@ pub enum Role {
     Batch,
     /// `load`
     Load,
+    /// `poll`
+    Poll,
     /// Receive, batch and load, with no defaults for addresses.
     All,
 }

@@ -13,6 +13,9 @@
 //! 4. [`replay`] takes dead letters back to the queue.
 //! 5. [`forget`] erases a person wherever an event of theirs rests, and sees to it that nothing brings them back.
 //!
+//! 6. [`poll`] asks AfterShip's REST API for what has changed, into the same queue; [`reconcile`] compares all places
+//!    with each other and with AfterShip's own list; [`canary`] shows how long the whole path takes.
+//!
 //! One rule holds everywhere: **make the next copy durable, then let go of the last.** A crash leaves at most a
 //! duplicate, and the warehouse absorbs it by the event's key.
 //!
@@ -33,13 +36,21 @@ pub mod warehouse;
 
 pub mod receive;
 
+pub mod poll;
+
 pub mod batch;
 
 pub mod load;
 
 pub mod replay;
 
+pub mod reconcile;
+
 pub mod forget;
+
+pub mod canary;
+
+// TEMP pub mod console;
 
 pub mod ops;
 

@@ -42,6 +42,7 @@ mod journeys {
     pub mod disk_faults;
     pub mod embedded;
     pub mod forget;
+    pub mod freshness;
     pub mod loaders;
     pub mod order;
     pub mod outage;
@@ -49,6 +50,7 @@ mod journeys {
     #[cfg(target_os = "linux")]
     pub mod power_loss;
     pub mod privacy;
+    pub mod reconcile;
     pub mod redrive;
     pub mod secrets;
     pub mod seeded;
@@ -56,10 +58,12 @@ mod journeys {
     pub mod shutdown;
     pub mod slow_clients;
     pub mod split;
+    pub mod stand_in;
 }
 
 mod surface {
     pub mod commands;
+    pub mod dashboards;
     pub mod failures;
     pub mod fuzz_corpus;
     pub mod metrics;

@@ -4,6 +4,7 @@
 //! `tracking_number`. Everything else about a body may be missing or odd; an unknown event code is an event. All
 //! stages ask here, so that what was queued can be loaded.
 
+use super::canary;
 use crate::event::json::{self, Document, Json, JsonError};
 
 /// Shortest all-zero id that marks a sample; a customer may call a tracking `0`.
@@ -104,10 +105,15 @@ impl<'a> Webhook<'a> {
         identify(self.msg()).unwrap_or_default()
     }
 
-    /// Is this the sample of AfterShip's documentation, whose id is all zeros?
+    /// Is this no parcel: the sample of AfterShip's documentation, whose id is all zeros, or a canary of our own?
     pub fn is_test(&self) -> bool {
         let id = self.msg().get("id").and_then(Json::as_str);
-        id.is_some_and(|id| id.len() >= ZEROS_MIN && id.bytes().all(|byte| byte == b'0'))
+        id.is_some_and(|id| id.len() >= ZEROS_MIN && id.bytes().all(|byte| byte == b'0')) || self.is_canary()
+    }
+
+    /// Is it a canary of our own?
+    pub fn is_canary(&self) -> bool {
+        self.msg().get("id").and_then(Json::as_str).is_some_and(canary::is_canary)
     }
 }
 

@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
+use crate::aftership::api::ListQuery;
 use crate::cli::Role;
 use crate::queue::Queue;
 use crate::queue::disk::{DiskOptions, DiskQueue};
@@ -20,6 +21,7 @@ pub(super) async fn run(sources: &Sources, role: Role) -> anyhow::Result<Exit> {
         Role::Receive => (vec![Need::Receiving, Need::Queue], None),
         Role::Batch => (vec![Need::Queue, Need::Lake], None),
         Role::Load => (vec![Need::Lake, Need::Warehouse], None),
+        Role::Poll => (vec![Need::Queue, Need::Lake, Need::Api], None),
     };
     let purpose = Purpose { needs: needs.clone(), data, is_demo: false };
     let (settings, Faults(mut faults)) = sources.examine(&purpose)?;
@@ -46,6 +48,9 @@ pub(super) async fn run(sources: &Sources, role: Role) -> anyhow::Result<Exit> {
         }
         if needs.contains(&Need::Warehouse) && settings.warehouse.is_some() {
             report("warehouse", warehouse(&settings).await, &mut faults);
+        }
+        if needs.contains(&Need::Queue) && settings.aftership_api_key.is_some() {
+            report("AfterShip's API", api(&settings).await, &mut faults);
         }
     }
     if faults.is_empty() {
@@ -134,6 +139,16 @@ async fn lake(settings: &Settings) -> Result<String, String> {
         count => format!("; {count} erasures are not over: ask for them again with `waybill forget`"),
     };
     Ok(format!("{} lake reached{open}", lake.kind()))
+}
+
+async fn api(settings: &Settings) -> Result<String, String> {
+    let api = places::api(settings).map_err(|error| describe(&error))?;
+    let (page, _) =
+        api.list(&ListQuery { limit: 1, ..ListQuery::default() }).await.map_err(|error| error.to_string())?;
+    Ok(format!(
+        "reached, the key is taken; {} trackings in 120 days",
+        page.total.map_or("some".to_owned(), |n| n.to_string())
+    ))
 }
 
 async fn warehouse(settings: &Settings) -> Result<String, String> {

@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::aftership::simulator::sender::{self, SendOptions};
 use crate::aftership::simulator::{SimulatorOptions, Version};
-use crate::settings::{LakeAddress, QueueAddress, Secret, Settings, WarehouseAddress};
+use crate::settings::{CanarySetting, LakeAddress, QueueAddress, Secret, Settings, WarehouseAddress};
 
 use super::{Sources, status};
 
@@ -44,6 +44,9 @@ pub(super) fn adapt(settings: &mut Settings, sources: &Sources, data: &Path) -> 
     let retail = data.join("retail");
     shop::write_files(&retail, Timestamp::now())
         .with_context(|| format!("cannot write the sample shop to {}", retail.display()))?;
+    if !sources.is_given("canary") {
+        settings.canary = CanarySetting::Own;
+    }
     if !sources.is_given("batch_age") {
         settings.batch_age = Duration::from_secs(1);
     }

@@ -2,6 +2,7 @@
 //! happened into an exit code.
 
 mod admin;
+mod canary;
 mod check;
 mod dead_letters;
 mod demo;
@@ -10,7 +11,10 @@ mod list;
 mod marts;
 mod movers;
 mod places;
+mod poll;
 mod query;
+mod receipts;
+mod reconcile;
 mod rejects;
 mod running;
 mod secrets;
@@ -128,6 +132,8 @@ async fn dispatch(cli: Cli, flags: BTreeMap<String, String>) -> anyhow::Result<E
         Command::Up(arguments) => up::up(&sources, &arguments).await,
         Command::Receive(ports) => movers::receive(&sources, &ports).await,
         Command::Batch(mover) => movers::batch(&sources, &mover).await,
+        Command::Poll(arguments) => poll::run(&sources, &arguments).await,
+        Command::Reconcile(arguments) => reconcile::run(&sources, &arguments).await,
         Command::Load(load) => movers::load(&sources, &load).await,
         Command::Rejects { action } => rejects::run(&sources, action).await,
         Command::Profile(arguments) => shop::profile(&arguments).await,

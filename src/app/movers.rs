@@ -15,7 +15,9 @@ use crate::aftership::signature::{Secrets, Verifier};
 use crate::batch::treatment::Treatment;
 use crate::batch::{Batch, BatchSettings, Landed};
 use crate::cli;
+use crate::event::Source;
 use crate::lake::Lake;
+use crate::lake::receipt::ReceiptBook;
 use crate::lake::suppressed::Latest;
 use crate::load::shop::{Mode, Shop, ShopChoice};
 use crate::load::{Load, LoadSettings, Loaded, Summary};
@@ -26,6 +28,7 @@ use crate::settings::{Need, Settings};
 use crate::warehouse::{ShopOutcome, Warehouse};
 
 use super::places::{self, Queues};
+use super::receipts::Receipts;
 use super::running::{DRAIN_MAX, Running, bind_all, bind_ops, watch_queues};
 use super::status::{bytes_bar, progress_bar};
 use super::{Exit, Sources, Usage, ended, list, secrets, shop};
@@ -48,13 +51,16 @@ pub(super) async fn receive(sources: &Sources, ports: &cli::Ports) -> anyhow::Re
     let (listener, _, _) = bind_all(&running, ports, None, false).await?;
     secrets::watch(&running, sources.clone(), verifier.clone());
     let received = Arc::new(Received::default());
-    let receiving = start_receive(&running, verifier, &queues.main, listener, &received, FINISH_ALONE);
+    let receipts = Receipts::begin_if_lake(&running.settings, Source::Webhook).await?;
+    let door = Door { verifier, listener, receipts: receipts.book.clone() };
+    let receiving = start_receive(&running, door, &queues.main, &received, FINISH_ALONE);
     let receiving = running.watch_over("receive", receiving);
     let watching = watch_queues(&running, &queues);
 
     running.shutdown.draining().await;
     let drain = async {
         let _ = receiving.await;
+        receipts.end().await;
         queues.main.close().await;
     };
     let _ = tokio::time::timeout(DRAIN_MAX, drain).await;
@@ -117,6 +123,11 @@ pub(super) async fn load(sources: &Sources, arguments: &cli::Load) -> anyhow::Re
         return list::list(sources, &choice, is_trackings).await;
     }
     if arguments.dry_run || !choice.is_all() {
+        return load_shop(sources, arguments, &choice).await;
+    }
+    // A shop whose files are loaded by a schedule of their own may have no lake at all.
+    let has_lake = sources.is_given("lake") || !sources.is_given("retail");
+    if arguments.mover.once && !has_lake {
         return load_shop(sources, arguments, &choice).await;
     }
     let mode = mode(arguments);
@@ -223,7 +234,7 @@ pub(super) fn shop_mover(
 ) -> Shop {
     // A listing of a bucket costs money.
     let least = if files.kind() == "disk" { Duration::ZERO } else { Duration::from_secs(30) };
-    let interval = running.settings.load_interval.max(least);
+    let interval = running.settings.load_every().max(least);
     Shop::new(files, Arc::clone(warehouse), interval, running.health.clone(), Arc::clone(loaded))
 }
 
@@ -235,18 +246,22 @@ pub(super) fn batch_mover(
     suppressed: Latest,
 ) -> Batch {
     let settings = &running.settings;
+    let batch = BatchSettings {
+        age: settings.batch_age,
+        bytes_max: settings.batch_bytes,
+        events_max: settings.batch_events,
+        lease: settings.batch_lease,
+        compression: settings.lake_compression,
+        treatment: treatment(settings),
+        ..BatchSettings::default()
+    };
     Batch {
         queue: Arc::clone(&queues.main),
         dead_letter_queue: queues.dead_letters.clone(),
         lake: Arc::clone(lake),
-        settings: BatchSettings {
-            age: settings.batch_age,
-            bytes_max: settings.batch_bytes,
-            events_max: settings.batch_events,
-            lease: settings.batch_lease,
-            compression: settings.lake_compression,
-            treatment: treatment(settings),
-            ..BatchSettings::default()
+        settings: match settings.burst_every() {
+            Some(every) => batch.in_bursts(every),
+            None => batch,
         },
         suppressed: Arc::new(suppressed),
         health: running.health.clone(),
@@ -271,7 +286,7 @@ pub(super) fn load_mover(
     Load {
         lake: Arc::clone(lake),
         warehouse: Arc::clone(warehouse),
-        settings: LoadSettings { interval: running.settings.load_interval, ..LoadSettings::default() },
+        settings: LoadSettings { interval: running.settings.load_every(), ..LoadSettings::default() },
         suppressed,
         health: running.health.clone(),
         loaded: Arc::clone(loaded),
@@ -285,11 +300,17 @@ pub(super) fn verifier(settings: &Settings) -> Verifier {
     Verifier::new(&settings.signature_products, secrets)
 }
 
+/// What requests come in through.
+pub(super) struct Door {
+    pub(super) verifier: CurrentVerifier,
+    pub(super) listener: TcpListener,
+    pub(super) receipts: Option<ReceiptBook>,
+}
+
 pub(super) fn start_receive(
     running: &Running,
-    verifier: CurrentVerifier,
+    door: Door,
     queue: &Arc<dyn Queue>,
-    listener: TcpListener,
     received: &Arc<Received>,
     finish_max: Duration,
 ) -> JoinHandle<()> {
@@ -300,7 +321,7 @@ pub(super) fn start_receive(
         finish_max,
         ..ReceiveSettings::default()
     };
-    let receive =
-        Receive::new(settings, verifier, Arc::clone(queue), running.health.clone(), Arc::clone(received));
-    tokio::spawn(receive.serve(listener, running.shutdown.clone()))
+    let (health, received) = (running.health.clone(), Arc::clone(received));
+    let receive = Receive::new(settings, door.verifier, Arc::clone(queue), health, received, door.receipts);
+    tokio::spawn(receive.serve(door.listener, running.shutdown.clone()))
 }

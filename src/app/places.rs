@@ -9,6 +9,7 @@ use aws_config::SdkConfig;
 use jiff::tz::TimeZone;
 use tracing::warn;
 
+use crate::aftership::client::{Api, ApiOptions};
 use crate::aftership::personal;
 use crate::lake::Lake;
 use crate::lake::disk::DiskLake;
@@ -192,6 +193,18 @@ async fn open_lake(settings: &Settings) -> anyhow::Result<Arc<dyn Lake>> {
 
 async fn s3_lake(bucket: &str, prefix: &str) -> S3Lake {
     S3Lake::open(&aws::sdk_config().await, bucket, prefix, S3Options::default())
+}
+
+/// AfterShip's REST API, by the settings. Nothing is asked yet.
+pub(super) fn api(settings: &Settings) -> anyhow::Result<Api> {
+    let key = settings.aftership_api_key.as_ref().context("no key of AfterShip's API")?;
+    let options = ApiOptions {
+        url: settings.aftership_api_url.clone(),
+        key: key.expose().to_owned(),
+        rate: settings.poll_rate,
+        ..ApiOptions::default()
+    };
+    Api::open(options).map_err(|error| Misconfigured(format!("WAYBILL_AFTERSHIP_API_URL: {error}")).into())
 }
 
 /// Where the shop's files are, if anywhere. Nothing is made there.

@@ -1,23 +1,25 @@
 //! What every running command shares: health, signals, metrics, listeners, the watch over queues.
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
+use jiff::Timestamp;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
-use tracing::error;
+use tracing::{error, warn};
 
 use crate::cli;
 use crate::ops::clock;
 use crate::ops::health::{self, Health};
 use crate::ops::shutdown::Shutdown;
-use crate::ops::{listener, metrics};
+use crate::ops::{file_system, listener, metrics, oldest, traces};
 use crate::queue::Queue;
 use crate::queue::disk::DiskQueue;
 use crate::queue::spooled::SpooledQueue;
-use crate::settings::{Secret, Settings, WarehouseAddress};
+use crate::settings::{LakeAddress, QueueAddress, Secret, Settings, WarehouseAddress};
 use crate::warehouse::Warehouse;
 
 use super::places::Queues;
@@ -31,6 +33,8 @@ pub(super) const DRAIN_MAX: Duration = Duration::from_secs(24);
 const WATCH_EVERY: Duration = Duration::from_secs(1);
 /// How often a queue's depth is read where that costs a request.
 const WATCH_SQS_EVERY: Duration = Duration::from_secs(15);
+/// How often the room on disks is read.
+const WATCH_DISKS_EVERY: Duration = Duration::from_secs(15);
 
 /// What every running command has.
 pub(super) struct Running {
@@ -53,6 +57,12 @@ impl Running {
             failure: Arc::default(),
         };
         clock::watch(running.health.clone());
+        watch_age_and_disks(&running.settings);
+        if let Some(url) = &running.settings.traces
+            && let Err(error) = traces::start(url)
+        {
+            warn!(%error, "no traces: cannot send them to {url}");
+        }
         let (health, draining) = (running.health.clone(), running.shutdown.draining_token());
         tokio::spawn(async move {
             draining.cancelled().await;
@@ -168,6 +178,53 @@ fn tell_ports(ports: &cli::Ports, listen: Option<SocketAddr>, ops: Option<Socket
         .with_context(|| format!("cannot write the ports file {}", path.display()))
 }
 
+fn since(age: Option<Duration>) -> Option<Timestamp> {
+    Timestamp::now().checked_sub(age?).ok()
+}
+
+/// Shows how old the oldest waiting event is, and how much room the disks have that our places are on.
+fn watch_age_and_disks(settings: &Settings) {
+    metrics::freshness_target(settings.freshness);
+    let disks = disks(settings);
+    tokio::spawn(async move {
+        let mut tick = tokio::time::interval(WATCH_EVERY);
+        let mut disks_due = Instant::now();
+        loop {
+            tick.tick().await;
+            oldest::show(Timestamp::now());
+            if Instant::now() < disks_due {
+                continue;
+            }
+            disks_due = Instant::now() + WATCH_DISKS_EVERY;
+            for (place, path) in &disks {
+                if let Some(room) = file_system::room(path) {
+                    metrics::disk_room(place, room.free, room.size);
+                }
+            }
+        }
+    });
+}
+
+/// The places of ours that are on disks of this machine.
+fn disks(settings: &Settings) -> Vec<(&'static str, PathBuf)> {
+    let queue = match &settings.queue {
+        Some(QueueAddress::File(dir)) => Some(dir.clone()),
+        _ => None,
+    };
+    let lake = match &settings.lake {
+        Some(LakeAddress::File(dir)) => Some(dir.clone()),
+        _ => None,
+    };
+    let warehouse = match &settings.warehouse {
+        Some(WarehouseAddress::DuckDb(file)) => Some(file.clone()),
+        _ => None,
+    };
+    [("queue", queue), ("spool", settings.spool.clone()), ("lake", lake), ("warehouse", warehouse)]
+        .into_iter()
+        .filter_map(|(place, path)| Some((place, path?)))
+        .collect()
+}
+
 /// Keeps the depth gauges fresh, and readiness true about a queue that is away while its spool takes events.
 pub(super) fn watch_queues(running: &Running, queues: &Queues) -> JoinHandle<()> {
     let draining = running.shutdown.draining_token();
@@ -195,6 +252,10 @@ pub(super) fn watch_queues(running: &Running, queues: &Queues) -> JoinHandle<()>
                     && let Ok(depth) = queue.depth().await
                 {
                     metrics::queue_depth(name, depth.ready, depth.leased, depth.oldest);
+                    // What SQS itself set aside is no event that is on its way.
+                    if name == "main" {
+                        oldest::waits("queue", since(depth.oldest));
+                    }
                 }
             }
         }
@@ -204,6 +265,7 @@ pub(super) fn watch_queues(running: &Running, queues: &Queues) -> JoinHandle<()>
 async fn watch_spool(spooled: &SpooledQueue, health: &Health) {
     if let Ok(depth) = spooled.spool().depth().await {
         metrics::queue_depth("spool", depth.ready, depth.leased, depth.oldest);
+        oldest::waits("spool", since(depth.oldest));
     }
     match spooled.outage() {
         Some(reason) => health.set_degraded("sqs", &format!("events go to the spool: {reason}")),

@@ -12,17 +12,20 @@ use tracing::info;
 
 use crate::batch::Landed;
 use crate::cli;
+use crate::event::Source;
 use crate::lake::Lake;
 use crate::load::Loaded;
 use crate::receive::{CurrentVerifier, Received};
 use crate::settings::{LakeAddress, Need, Purpose, Settings, WarehouseAddress};
 use crate::warehouse::Warehouse;
 
-use super::movers::{FINISH_WITH_OTHERS, batch_mover, load_mover, shop_mover, start_receive, verifier};
+use super::movers::{Door, FINISH_WITH_OTHERS, batch_mover, load_mover, shop_mover, start_receive, verifier};
 use super::places::{self, Queues};
+use super::poll::poll_mover;
+use super::receipts::Receipts;
 use super::running::{DRAIN_MAX, Running, bind_all, watch_queues};
 use super::status::{Counts, FolderLock, StatusLine};
-use super::{Exit, Sources, demo, secrets};
+use super::{Exit, Sources, canary, demo, secrets};
 
 pub(super) async fn up(sources: &Sources, arguments: &cli::Up) -> anyhow::Result<Exit> {
     let data = arguments.data.clone().unwrap_or_else(|| {
@@ -59,12 +62,15 @@ pub(super) async fn up(sources: &Sources, arguments: &cli::Up) -> anyhow::Result
     let received = Arc::new(Received::default());
     let batch_stop = CancellationToken::new();
     let load_stop = CancellationToken::new();
+    let poll_stop = CancellationToken::new();
+    landed.is_loaded_here.store(true, Ordering::Relaxed);
 
     if !arguments.demo {
         secrets::watch(&running, sources.clone(), verifier.clone());
     }
-    let receiving =
-        start_receive(&running, verifier, &places.queues.main, listener, &received, FINISH_WITH_OTHERS);
+    let receipts = Receipts::begin(&running.settings, Source::Webhook, &places.lake);
+    let door = Door { verifier, listener, receipts: receipts.book.clone() };
+    let receiving = start_receive(&running, door, &places.queues.main, &received, FINISH_WITH_OTHERS);
     let receiving = running.watch_over("receive", receiving);
     let batch = batch_mover(&running, &places.queues, &places.lake, &landed, batch_suppressed);
     let batching = running.watch_over("batch", tokio::spawn(batch.run(batch_stop.clone())));
@@ -79,6 +85,19 @@ pub(super) async fn up(sources: &Sources, arguments: &cli::Up) -> anyhow::Result
         running.watch_over("shop", tokio::spawn(shop.run(load_stop.clone())))
     });
     let watching = watch_queues(&running, &places.queues);
+    let canary_stop = CancellationToken::new();
+    canary::start(&running, sources, Some(listen), &places.warehouse, arguments.demo, canary_stop.clone());
+    let poll_receipts = match running.settings.aftership_api_key {
+        Some(_) => Receipts::begin(&running.settings, Source::Api, &places.lake),
+        None => Receipts::default(),
+    };
+    let polling = match running.settings.aftership_api_key {
+        Some(_) => {
+            let poll = poll_mover(&running, &places.queues.main, &places.lake, &poll_receipts, None)?;
+            Some(running.watch_over("poll", tokio::spawn(poll.run(poll_stop.clone()))))
+        }
+        None => None,
+    };
     let demo_stop = CancellationToken::new();
     let sending =
         arguments.demo.then(|| demo::send(&running.settings, listen, arguments.demo_rate, demo_stop.clone()));
@@ -102,12 +121,18 @@ pub(super) async fn up(sources: &Sources, arguments: &cli::Up) -> anyhow::Result
     say("draining");
 
     demo_stop.cancel();
+    canary_stop.cancel();
+    poll_stop.cancel();
     let drain = async {
+        if let Some(polling) = polling {
+            let _ = polling.await;
+        }
         if let Some(sending) = sending {
             let _ = sending.await;
         }
         // Batching goes on until nothing new can come, and then lands what it holds.
         let _ = receiving.await;
+        tokio::join!(receipts.end(), poll_receipts.end());
         batch_stop.cancel();
         let _ = batching.await;
         load_stop.cancel();

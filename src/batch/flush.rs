@@ -15,8 +15,9 @@ use crate::failpoint::failpoint;
 use crate::lake::dead_letter::{self, DeadLetter, Reason};
 use crate::lake::manifest::Manifest;
 use crate::lake::{Lake, LakeError, Put, layout};
-use crate::ops::metrics;
 use crate::ops::retry::Backoff;
+use crate::ops::traces::{self, Span};
+use crate::ops::{metrics, oldest};
 use crate::queue::{Lease, Queue, QueueError};
 
 use super::Landed;
@@ -211,11 +212,27 @@ impl Flusher {
                     Duration::try_from(now.duration_since(*received_at)).unwrap_or_default(),
                 );
             }
+            for (key, received_at) in window.traced.iter().zip(&window.received_at) {
+                traces::record(Span {
+                    key: key.clone(),
+                    name: "batch",
+                    is_root: false,
+                    from: *received_at,
+                    until: now,
+                    attributes: vec![("file", window.key.clone())],
+                });
+            }
             self.landed.events.fetch_add(events, std::sync::atomic::Ordering::Relaxed);
             info!(
                 batch.events = events, batch.bytes = window.manifest.bytes, batch.reason = window.reason.as_str(),
                 path = %window.key, "wrote batch of {events} events to {}", window.key
             );
+        }
+        let first = closed.iter().flat_map(|window| &window.received_at).min();
+        if self.landed.is_loaded_here.load(std::sync::atomic::Ordering::Relaxed)
+            && let Some(first) = first
+        {
+            oldest::waits_too(oldest::LANDED, *first);
         }
         metrics::mover_last_success("batch", now);
         self.landed.notify.notify_one();

@@ -17,7 +17,7 @@ pub mod treatment;
 pub mod window;
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -49,6 +49,8 @@ pub struct Landed {
     pub events: AtomicU64,
     /// Messages set aside.
     pub dead_letters: AtomicU64,
+    /// A loader in this process takes what landed: until then it is noted as waiting.
+    pub is_loaded_here: AtomicBool,
     /// Rung after each flush; keeps one ring for a loader that is busy.
     pub notify: Arc<Notify>,
 }
@@ -73,8 +75,6 @@ pub struct Batch {
 
 /// Objects on their way to the lake at once.
 const FLUSHES_MAX: usize = 4;
-/// Open windows at once.
-const WINDOWS_MAX: usize = 8;
 /// The longest that a mover without work may wait for its last flushes before the watchdog calls it stuck.
 const LANDING_MAX: Duration = Duration::from_secs(24 * 3600);
 /// Of a drain's 25 s, what landing may take.
@@ -83,7 +83,15 @@ const DRAIN_MAX: Duration = Duration::from_secs(6);
 impl Batch {
     /// Runs until `stop`, then lands everything held and returns.
     pub async fn run(self, stop: CancellationToken) {
-        self.work(stop, false).await;
+        let Some(every) = self.settings.every else { return self.work(stop, false).await };
+        loop {
+            let next = tokio::time::Instant::now() + every;
+            self.work(stop.clone(), true).await;
+            tokio::select! {
+                () = tokio::time::sleep_until(next) => {}
+                () = stop.cancelled() => return,
+            }
+        }
     }
 
     /// Runs until the queue is empty, then lands everything held and returns.
@@ -91,7 +99,7 @@ impl Batch {
         self.work(stop, true).await;
     }
 
-    async fn work(self, stop: CancellationToken, once: bool) {
+    async fn work(&self, stop: CancellationToken, once: bool) {
         let held = Held::new(self.settings.lease);
         let heartbeat_stop = CancellationToken::new();
         let heartbeat = tokio::spawn(held.clone().heartbeat(Arc::clone(&self.queue), heartbeat_stop.clone()));
@@ -144,7 +152,8 @@ impl Batch {
             age: self.settings.age,
             bytes_max: self.settings.bytes_max,
             events_max: self.settings.events_max,
-            windows_max: WINDOWS_MAX,
+            windows_max: self.settings.windows_max,
+            minute_grace: self.settings.minute_grace,
             compression: self.settings.compression,
         });
         let flushes = Flushes::new(flusher);
@@ -230,6 +239,10 @@ impl Batch {
         }
         if !letters.is_empty() {
             flushes.bury(letters, running);
+        }
+        // No room for more: what is held must land, however young it is.
+        if windows.events() >= self.settings.held_max / 10 * 9 {
+            closed.extend(windows.close_all(FlushReason::Count));
         }
         flushes.land(closed, running);
     }

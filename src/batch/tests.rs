@@ -34,8 +34,12 @@ impl Bench {
     }
 
     async fn send(&self, name: &str) {
+        self.send_at(name, "2026-07-09T12:00:00Z").await;
+    }
+
+    async fn send_at(&self, name: &str, received_at: &str) {
         let body = Bytes::from(format!(r#"{{"msg":{{"id":"{name}"}}}}"#));
-        let received_at: Timestamp = "2026-07-09T12:00:00Z".parse().expect("an instant");
+        let received_at: Timestamp = received_at.parse().expect("an instant");
         let event = Event::received(body, None, false, received_at);
         for fate in self.queue.send(vec![line::to_message(&line::encode(&event))]).await {
             let _enqueued = fate.expect("sent");
@@ -54,17 +58,21 @@ impl Bench {
         }
     }
 
-    async fn run_once(&self) {
-        let batch = Batch {
+    fn batch(&self, settings: BatchSettings) -> Batch {
+        Batch {
             queue: Arc::clone(&self.queue),
             dead_letter_queue: None,
             lake: Arc::clone(&self.lake),
-            settings: BatchSettings { age: Duration::from_millis(200), ..BatchSettings::default() },
+            settings,
             suppressed: Arc::default(),
             health: Health::new(),
             landed: Arc::new(Landed::default()),
-        };
-        batch.run_once(CancellationToken::new()).await;
+        }
+    }
+
+    async fn run_once(&self) {
+        let settings = BatchSettings { age: Duration::from_millis(200), ..BatchSettings::default() };
+        self.batch(settings).run_once(CancellationToken::new()).await;
         let depth = self.queue.depth().await.expect("a depth");
         assert_eq!((depth.ready, depth.leased), (0, 0), "everything was let go");
     }
@@ -113,4 +121,45 @@ async fn a_message_that_came_once_too_often_for_nothing_is_set_aside() {
     assert_eq!(letters[0].letter.reason, Reason::GaveUp);
     assert_eq!(letters[0].letter.attempts, BatchSettings::default().attempts_max + 1);
     assert_eq!(letters[0].letter.body().expect("a body"), br#"{"msg":{"id":"poison"}}"#);
+}
+
+#[tokio::test]
+async fn a_burst_makes_one_object_of_each_minute_and_then_leaves_the_queue_alone() {
+    let bench = Bench::new();
+    // More minutes than are open at once without bursts, and in no order, as SQS gives them.
+    for round in 0..5 {
+        for minute in 0..12 {
+            bench.send_at(&format!("{round} {minute}"), &format!("2026-07-09T12:{minute:02}:30Z")).await;
+        }
+    }
+    let settings = BatchSettings::default().in_bursts(Duration::from_secs(3600));
+    let stop = CancellationToken::new();
+
+    let batch = bench.batch(settings);
+    let landed = Arc::clone(&batch.landed);
+    let running = tokio::spawn(batch.run(stop.clone()));
+    while bench.landed().await.iter().sum::<u64>() < 60 {
+        landed.notify.notified().await;
+    }
+
+    assert_eq!(bench.landed().await, [5; 12]);
+    // What comes now is for the next burst.
+    bench.send("late").await;
+    stop.cancel();
+    running.await.expect("it ends");
+    assert_eq!(bench.queue.depth().await.expect("a depth").ready, 1);
+}
+
+#[tokio::test]
+async fn a_burst_of_more_than_can_be_held_lands_all_the_same() {
+    let bench = Bench::new();
+    for number in 0..50 {
+        bench.send(&format!("{number}")).await;
+    }
+    let settings =
+        BatchSettings { held_max: 10, ..BatchSettings::default().in_bursts(Duration::from_secs(3600)) };
+
+    bench.batch(settings).run_once(CancellationToken::new()).await;
+
+    assert_eq!(bench.landed().await.iter().sum::<u64>(), 50);
 }

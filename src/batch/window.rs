@@ -10,6 +10,7 @@ use sha2::{Digest, Sha256};
 use crate::lake::layout::{self, Compression};
 use crate::lake::manifest::{FlushReason, KeysHash, ManifestObject};
 use crate::lake::object::Packer;
+use crate::ops::traces;
 use crate::queue::Lease;
 
 use super::read::Readable;
@@ -25,6 +26,8 @@ pub struct WindowLimits {
     pub events_max: usize,
     /// Open windows (minutes) at once; the oldest closes when one more is needed.
     pub windows_max: usize,
+    /// How long a window waits for stragglers once its minute is over.
+    pub minute_grace: Duration,
     /// What objects are compressed with.
     pub compression: Compression,
 }
@@ -42,6 +45,8 @@ pub struct Closed {
     pub bytes_raw: u64,
     /// The arrival of each event, for freshness.
     pub received_at: Vec<Timestamp>,
+    /// The key of each event, while traces are on.
+    pub traced: Vec<String>,
     /// Leases of its messages.
     pub leases: Vec<Lease>,
     /// Why it closed.
@@ -95,7 +100,7 @@ impl Windows {
             .open
             .iter()
             .filter_map(|(minute, window)| {
-                window.due(*minute, now, self.limits.age).map(|reason| (*minute, reason))
+                window.due(*minute, now, &self.limits).map(|reason| (*minute, reason))
             })
             .collect();
         due.into_iter()
@@ -144,6 +149,7 @@ struct Window {
     keys: KeysHash,
     bytes_raw: u64,
     received_at: Vec<Timestamp>,
+    traced: Vec<String>,
     leases: Vec<Lease>,
 }
 
@@ -156,6 +162,7 @@ impl Window {
             keys: KeysHash::default(),
             bytes_raw: 0,
             received_at: Vec::new(),
+            traced: Vec::new(),
             leases: Vec::new(),
         }
     }
@@ -168,22 +175,26 @@ impl Window {
         self.keys.add(&event.event_key);
         self.bytes_raw += event.line.len() as u64 + 1;
         self.received_at.push(event.received_at);
+        if traces::is_on() {
+            self.traced.push(event.event_key.clone());
+        }
         self.leases.push(lease);
     }
 
-    fn due(&self, minute: Timestamp, now: Timestamp, age: Duration) -> Option<FlushReason> {
+    fn due(&self, minute: Timestamp, now: Timestamp, limits: &WindowLimits) -> Option<FlushReason> {
         let open_for = now.duration_since(self.opened_at);
         // The clock was set back: by how much, nobody knows, and nothing must wait for it to come round again.
         if open_for.is_negative() {
             return Some(FlushReason::Age);
         }
-        if open_for >= jiff::SignedDuration::try_from(age).unwrap_or(jiff::SignedDuration::MAX) {
+        if open_for >= jiff::SignedDuration::try_from(limits.age).unwrap_or(jiff::SignedDuration::MAX) {
             return Some(FlushReason::Age);
         }
-        // Its minute is over: nobody else will join but stragglers, who get an object of their own. The second
-        // of grace is for events that are on their way through the queue.
+        // Its minute is over: nobody else will join but stragglers, who get an object of their own. The grace is for
+        // events that are on their way through the queue.
         let minute_over_for = now.duration_since(minute).as_secs_f64() - 60.0;
-        (minute_over_for >= 1.0 && open_for.as_secs_f64() >= 1.0).then_some(FlushReason::Minute)
+        let grace = limits.minute_grace.as_secs_f64();
+        (minute_over_for >= grace && open_for.as_secs_f64() >= grace).then_some(FlushReason::Minute)
     }
 
     fn close(self, minute: Timestamp, compression: Compression, reason: FlushReason) -> Closed {
@@ -201,6 +212,7 @@ impl Window {
             body,
             bytes_raw: self.bytes_raw,
             received_at: self.received_at,
+            traced: self.traced,
             leases: self.leases,
             reason,
         }
@@ -227,6 +239,7 @@ mod tests {
             bytes_max,
             events_max,
             windows_max: 2,
+            minute_grace: Duration::from_secs(1),
             compression: Compression::None,
         })
     }

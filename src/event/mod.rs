@@ -11,7 +11,9 @@ pub mod json;
 pub mod line;
 
 use bytes::Bytes;
-use jiff::Timestamp;
+use jiff::civil::Date;
+use jiff::tz::TimeZone;
+use jiff::{SignedDuration, Timestamp};
 
 pub use identity::{BodySha256, EventKey};
 
@@ -92,6 +94,21 @@ pub struct Event {
 }
 
 impl Event {
+    /// The event of a snapshot that we asked AfterShip's REST API for. `key`: of what it says
+    /// ([`crate::aftership::api::content_key`]), not of its bytes, so that the same state asked for twice is one event.
+    pub fn polled(body: Bytes, key: EventKey, received_at: Timestamp) -> Event {
+        Event {
+            event_key: key,
+            event_id: None,
+            source: Source::Api,
+            received_at: truncate_to_micros(received_at),
+            replay_id: None,
+            body_sha256: BodySha256::of(&body),
+            redacted: None,
+            body,
+        }
+    }
+
     /// The event of a webhook's body. `event_id` and `is_test`: what the body says of itself, if it can be read.
     pub fn received(body: Bytes, event_id: Option<String>, is_test: bool, received_at: Timestamp) -> Event {
         let received_at = truncate_to_micros(received_at);
@@ -132,6 +149,25 @@ pub fn is_plausible(instant: Timestamp) -> bool {
 /// An instant as we write it everywhere: `2026-07-09T12:00:00.000000Z`, always six decimals.
 pub fn format_instant(instant: Timestamp) -> String {
     instant.strftime("%Y-%m-%dT%H:%M:%S.%6fZ").to_string()
+}
+
+/// An instant as people ask for it: `2h` or `3d` before `now`, a UTC day, or an instant.
+pub fn since(text: &str, now: Timestamp) -> Option<Timestamp> {
+    if let Ok(instant) = text.parse::<Timestamp>() {
+        return Some(instant);
+    }
+    if let Ok(day) = text.parse::<Date>() {
+        return TimeZone::UTC.to_timestamp(day.at(0, 0, 0, 0)).ok();
+    }
+    let unit = match text.chars().last()? {
+        's' => 1,
+        'm' => 60,
+        'h' => 3_600,
+        'd' => 86_400,
+        _ => return None,
+    };
+    let number: i64 = text[..text.len() - 1].parse().ok()?;
+    now.checked_sub(SignedDuration::from_secs(number.checked_mul(unit)?)).ok()
 }
 
 /// Instants in JSON as [`format_instant`] writes them; for `#[serde(with = "…")]`.

@@ -6,13 +6,12 @@ use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use bytes::Bytes;
 use futures_util::stream::{self, StreamExt, TryStreamExt};
-use jiff::civil::Date;
-use jiff::tz::TimeZone;
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use tracing::warn;
 
+use crate::event;
 use crate::failpoint::failpoint;
 
 use super::{Lake, LakeError, Put, layout, list_all};
@@ -235,7 +234,7 @@ impl Filter {
                 "event" => filter.event = Some(value.to_owned()),
                 "since" => {
                     filter.since =
-                        Some(since(value, now).ok_or_else(|| FilterError::Since(value.to_owned()))?)
+                        Some(event::since(value, now).ok_or_else(|| FilterError::Since(value.to_owned()))?)
                 }
                 _ => return Err(FilterError::Key(key.to_owned())),
             }
@@ -265,24 +264,6 @@ impl std::fmt::Display for Filter {
         }
         Ok(())
     }
-}
-
-fn since(text: &str, now: Timestamp) -> Option<Timestamp> {
-    if let Ok(instant) = text.parse::<Timestamp>() {
-        return Some(instant);
-    }
-    if let Ok(day) = text.parse::<Date>() {
-        return TimeZone::UTC.to_timestamp(day.at(0, 0, 0, 0)).ok();
-    }
-    let unit = match text.chars().last()? {
-        's' => 1,
-        'm' => 60,
-        'h' => 3_600,
-        'd' => 86_400,
-        _ => return None,
-    };
-    let number: i64 = text[..text.len() - 1].parse().ok()?;
-    now.checked_sub(SignedDuration::from_secs(number.checked_mul(unit)?)).ok()
 }
 
 /// Stores a letter; the same letter again changes nothing.

@@ -17,6 +17,13 @@ pub const DEAD_LETTERS: &str = "dead-letters/";
 /// Marks of dead letters that were replayed or dropped, by the day of their arrival.
 pub const CLOSED: &str = "audit/dead-letters/";
 
+/// What a receiver or a poll took in a minute, by that minute.
+pub const RECEIPTS: &str = "receipts/";
+/// Who writes receipts: one object for each process that began, and one when it ended.
+pub const RECEIVERS: &str = "receivers/";
+/// How far a poll has come.
+pub const POLL_STATE: &str = "state/poll.json";
+
 /// Who is erased: keyed hashes of people and trackings.
 pub const SUPPRESSED: &str = "suppressed/";
 /// Ends the name of a mark in there that an erasure is over.
@@ -129,6 +136,26 @@ pub fn erasure_over_key(erasure_id: &str) -> String {
 /// The erasure that such a mark is about.
 pub fn erasure_over(key: &str) -> Option<&str> {
     key.strip_prefix(SUPPRESSED)?.strip_suffix(OVER)
+}
+
+/// A receipt: `part` counts those that one writer wrote for one minute.
+pub fn receipt_key(minute: Timestamp, writer: &str, part: u32) -> String {
+    format!("{RECEIPTS}{}{writer}-{part}.json.zst", minute_folder(minute))
+}
+
+/// The receipts of a minute, and only those.
+pub fn receipts_of(minute: Timestamp) -> String {
+    format!("{RECEIPTS}{}", minute_folder(minute))
+}
+
+/// The objects of events that arrived in a minute, and only those.
+pub fn events_of(minute: Timestamp) -> String {
+    format!("{EVENTS}{}", minute_folder(minute))
+}
+
+/// The mark that a writer of receipts began (`began`) or ended (`ended`); `began_at`: when it began.
+pub fn receiver_key(began_at: Timestamp, writer: &str, mark: &str) -> String {
+    format!("{RECEIVERS}{}{writer}-{mark}.json", day_folder(began_at))
 }
 
 fn day_folder(instant: Timestamp) -> String {

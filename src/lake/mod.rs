@@ -10,11 +10,13 @@
 //! Keys are made in [`layout`] alone, are relative to the lake's root and use `/`.
 
 pub mod audit;
+pub mod between;
 pub mod dead_letter;
 pub mod disk;
 pub mod layout;
 pub mod manifest;
 pub mod object;
+pub mod receipt;
 pub mod s3;
 pub mod suppressed;
 
@@ -70,7 +72,8 @@ pub trait Lake: Send + Sync + 'static {
     /// Creates `key` unless it exists. Durable when it returns.
     async fn put_new(&self, key: &str, body: Bytes) -> Result<Put, LakeError>;
 
-    /// Puts `body` in the place of an object that is there. Durable when it returns. For erasing, and nothing else.
+    /// Puts `body` in the place of an object that is there. Durable when it returns. For erasing, and for the one object that
+    /// says how far a poll has come.
     async fn replace(&self, key: &str, body: Bytes) -> Result<(), LakeError>;
 
     /// The whole object.

@@ -62,6 +62,7 @@ impl S3Lake {
             .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
             .force_path_style(aws::has_own_s3(sdk))
             .interceptor(aws::ServerTime)
+            .interceptor(aws::CountRequests::of("s3"))
             .build();
         S3Lake {
             client: Client::from_conf(config),

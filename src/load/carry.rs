@@ -11,6 +11,8 @@ use tracing::{info, warn};
 use crate::failpoint::failpoint;
 use crate::lake::LakeError;
 use crate::ops::metrics;
+use crate::ops::traces::{self, Span};
+use crate::warehouse::rows::{EventRow, FileRows, LoadSet};
 
 use super::discover::Found;
 use super::read::{self, ReadFile};
@@ -137,11 +139,15 @@ impl Load {
             .iter()
             .map(|file| (file.file.clone(), file.events.iter().map(|event| event.received_at).collect()))
             .collect();
+        let traced = traced(&set);
         failpoint!("load.before_commit");
         let outcomes = self.warehouse.load(set).await?;
         failpoint!("load.after_commit");
 
         let now = Timestamp::now();
+        for span in traced {
+            traces::record(Span { until: now, ..span });
+        }
         let mut inserted = 0;
         let mut lines = 0;
         let mut rejected = 0;
@@ -191,4 +197,20 @@ impl Load {
         }
         Ok(())
     }
+}
+
+/// A span for each event of a set, while traces are on: from landed to queryable.
+fn traced(set: &LoadSet) -> Vec<Span> {
+    if !traces::is_on() {
+        return Vec::new();
+    }
+    let of = |file: &FileRows, event: &EventRow| Span {
+        key: event.event_key.clone(),
+        name: "load",
+        is_root: false,
+        from: file.landed_at,
+        until: file.landed_at,
+        attributes: vec![("file", file.file.clone()), ("line", event.line.to_string())],
+    };
+    set.files.iter().flat_map(|file| file.events.iter().map(move |event| of(file, event))).collect()
 }

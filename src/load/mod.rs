@@ -26,8 +26,8 @@ use tracing::warn;
 use crate::lake::suppressed::{Latest, ListError};
 use crate::lake::{Lake, LakeError};
 use crate::ops::health::Health;
-use crate::ops::metrics;
 use crate::ops::retry::Backoff;
+use crate::ops::{metrics, oldest};
 use crate::warehouse::{Warehouse, WarehouseError};
 
 use discover::{Discovery, Listing};
@@ -129,9 +129,14 @@ impl Load {
                 listing = Some(Listing::default());
             }
             let was_listing = listing.is_some();
+            // What lands from now on may be too late for this round.
+            let waited = oldest::take(oldest::LANDED);
             let round = self.round(&mut discovery, &mut listing, &stop);
             let outcome = self.health.attended("load", ROUND_MAX, round).await;
             let took = started.elapsed();
+            if let (Some(since), Err(_) | Ok(Round { fault: Some(_), .. })) = (waited, &outcome) {
+                oldest::waits_too(oldest::LANDED, since);
+            }
             let pause = match outcome {
                 Ok(Round { did_work, fault }) => {
                     backoff.reset();

@@ -9,7 +9,9 @@ use std::time::Duration;
 use aws_config::retry::RetryConfig;
 use aws_config::timeout::TimeoutConfig;
 use aws_config::{BehaviorVersion, Region, SdkConfig};
-use aws_sdk_sqs::config::interceptors::BeforeDeserializationInterceptorContextRef;
+use aws_sdk_sqs::config::interceptors::{
+    BeforeDeserializationInterceptorContextRef, BeforeTransmitInterceptorContextRef,
+};
 use aws_sdk_sqs::config::{
     ConfigBag, Credentials, Intercept, RuntimeComponents, SharedCredentialsProvider, SharedHttpClient,
 };
@@ -17,8 +19,9 @@ use aws_sdk_sqs::error::BoxError;
 use aws_smithy_http_client::Builder;
 use aws_smithy_http_client::tls::Provider;
 use aws_smithy_http_client::tls::rustls_provider::CryptoMode;
+use aws_smithy_runtime_api::client::orchestrator::Metadata;
 
-use super::clock;
+use super::{clock, metrics};
 
 /// How long opening a connection may take.
 pub const CONNECT_TIMEOUT: Duration = Duration::from_millis(3100);
@@ -101,6 +104,56 @@ impl Intercept for ServerTime {
         }
         Ok(())
     }
+}
+
+/// Counts each attempt that is sent, as the bill does.
+#[derive(Debug)]
+pub struct CountRequests {
+    place: &'static str,
+}
+
+impl CountRequests {
+    /// `place`: sqs or s3.
+    pub fn of(place: &'static str) -> Self {
+        CountRequests { place }
+    }
+}
+
+impl Intercept for CountRequests {
+    fn name(&self) -> &'static str {
+        "CountRequests"
+    }
+
+    fn read_before_transmit(
+        &self,
+        _: &BeforeTransmitInterceptorContextRef<'_>,
+        _: &RuntimeComponents,
+        bag: &mut ConfigBag,
+    ) -> Result<(), BoxError> {
+        let operation = bag.load::<Metadata>().map_or("other", |metadata| known_operation(metadata.name()));
+        metrics::aws_request(self.place, operation);
+        Ok(())
+    }
+}
+
+/// The operations that we use, so that a label never comes from outside.
+fn known_operation(name: &str) -> &'static str {
+    const KNOWN: [&str; 13] = [
+        "SendMessageBatch",
+        "SendMessage",
+        "ReceiveMessage",
+        "DeleteMessageBatch",
+        "ChangeMessageVisibilityBatch",
+        "GetQueueAttributes",
+        "GetQueueUrl",
+        "PutObject",
+        "GetObject",
+        "HeadObject",
+        "DeleteObject",
+        "ListObjectsV2",
+        "HeadBucket",
+    ];
+    KNOWN.into_iter().find(|known| *known == name).unwrap_or("other")
 }
 
 /// A dated version, never the latest: an upgrade of the SDK must not change how it behaves.

@@ -30,6 +30,22 @@ impl Kind {
     }
 }
 
+/// How much room a file system has, bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Room {
+    /// For who is not root.
+    pub free: u64,
+    /// In all.
+    pub size: u64,
+}
+
+/// The room on the disk of the nearest folder that is there.
+pub fn room(path: &Path) -> Option<Room> {
+    let there = path.ancestors().find(|path| path.exists()).unwrap_or(Path::new("."));
+    let stat = rustix::fs::statvfs(there).ok()?;
+    Some(Room { free: stat.f_bavail * stat.f_frsize, size: stat.f_blocks * stat.f_frsize })
+}
+
 /// The kind of the nearest folder that is there; `None` for a local disk and for what cannot be told.
 pub fn kind_of(path: &Path) -> Option<Kind> {
     let there = path.ancestors().find(|path| path.exists()).unwrap_or(Path::new("."));

@@ -69,6 +69,19 @@ enum State {
     },
 }
 
+/// How a component is, for people.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Condition {
+    /// Its name, such as `queue`.
+    pub component: &'static str,
+    /// `ready`, `degraded` or `not_ready`.
+    pub status: &'static str,
+    /// Why it fails.
+    pub reason: Option<String>,
+    /// Since when it fails.
+    pub since: Option<Timestamp>,
+}
+
 impl Health {
     /// Ready, with no components.
     pub fn new() -> Self {
@@ -128,6 +141,32 @@ impl Health {
     /// A rightly signed request came.
     pub fn last_signed_request(&self, at: Timestamp) {
         self.0.last_signed_at.fetch_max(at.as_microsecond(), Ordering::Relaxed);
+    }
+
+    /// When the last rightly signed request came.
+    pub fn last_signed_at(&self) -> Option<Timestamp> {
+        let micros = self.0.last_signed_at.load(Ordering::Relaxed);
+        (micros != NEVER).then(|| Timestamp::from_microsecond(micros).ok()).flatten()
+    }
+
+    /// How each component is, by name.
+    pub fn conditions(&self) -> Vec<Condition> {
+        lock(&self.0.components)
+            .iter()
+            .map(|(component, state)| {
+                let (status, failure) = match state {
+                    State::Ready => ("ready", None),
+                    State::Degraded { reason, since } => ("degraded", Some((reason, since))),
+                    State::NotReady { reason, since } => ("not_ready", Some((reason, since))),
+                };
+                Condition {
+                    component,
+                    status,
+                    reason: failure.map(|(reason, _)| reason.clone()),
+                    since: failure.map(|(_, since)| *since),
+                }
+            })
+            .collect()
     }
 
     /// A mover's loop turns. Who has beaten once must go on.
@@ -242,6 +281,21 @@ mod tests {
         health.set_degraded("warehouse", "held by another process");
 
         assert!(health.is_ready("warehouse"));
+    }
+
+    #[test]
+    fn conditions_say_how_each_component_is() {
+        let health = Health::new();
+        health.set_ready("queue", Ok(()));
+        health.set_degraded("warehouse", "held");
+
+        let conditions = health.conditions();
+
+        let told: Vec<_> =
+            conditions.iter().map(|one| (one.component, one.status, one.reason.as_deref())).collect();
+        assert_eq!(told, [("queue", "ready", None), ("warehouse", "degraded", Some("held"))]);
+        assert!(conditions[0].since.is_none() && conditions[1].since.is_some());
+        assert_eq!(health.last_signed_at(), None);
     }
 
     #[tokio::test]

@@ -227,6 +227,85 @@ pub fn load_failure(kind: &'static str) {
     counter!(LOAD_FAILED.name, "kind" => kind).increment(1);
 }
 
+/// All counts of polling are there, at zero, before the first request.
+pub fn poll_begins() {
+    for outcome in ["ok", "rate_limited", "refused", "failed", "unreadable"] {
+        counter!(POLL_REQUESTS.name, "outcome" => outcome).increment(0);
+    }
+    poll_snapshots(0, 0);
+    for step in ["list", "queue", "state"] {
+        counter!(POLL_FAILED.name, "step" => step).increment(0);
+    }
+}
+
+/// AfterShip's REST API was asked; `outcome` is ok, rate_limited, refused, failed or unreadable.
+pub fn poll_request(outcome: &'static str) {
+    counter!(POLL_REQUESTS.name, "outcome" => outcome).increment(1);
+}
+
+/// Snapshots were sent to the queue, or found unchanged.
+pub fn poll_snapshots(sent: u64, unchanged: u64) {
+    counter!(POLL_SNAPSHOTS.name, "outcome" => "sent").increment(sent);
+    counter!(POLL_SNAPSHOTS.name, "outcome" => "unchanged").increment(unchanged);
+}
+
+/// A poll ended early; `step` is list, queue or state.
+pub fn poll_failure(step: &'static str) {
+    counter!(POLL_FAILED.name, "step" => step).increment(1);
+}
+
+/// All updates before this instant were asked for.
+pub fn poll_watermark(at: Timestamp) {
+    gauge!(POLL_UNTIL.name).set(at.as_millisecond() as f64 / 1_000.0);
+}
+
+/// Receipts were written, or could not be.
+pub fn receipts_written(ok: u64, failed: u64) {
+    counter!(RECEIPTS.name, "result" => "ok").increment(ok);
+    counter!(RECEIPTS.name, "result" => "failed").increment(failed);
+}
+
+/// All outcomes of canaries are there, at zero, before the first one.
+pub fn canary_begins() {
+    for outcome in ["found", "refused", "lost"] {
+        counter!(CANARIES.name, "outcome" => outcome).increment(0);
+    }
+}
+
+/// A canary met its fate after so long; `outcome` is found, refused or lost.
+pub fn canary(outcome: &'static str, took: Duration) {
+    static TIMES: OnceLock<Histogram> = OnceLock::new();
+    counter!(CANARIES.name, "outcome" => outcome).increment(1);
+    record(&TIMES, CANARY_TIME.name, took);
+}
+
+/// How old the oldest acknowledged event is that is not in the facts yet.
+pub fn freshness_oldest(age: Duration) {
+    gauge!(OLDEST_EVENT.name).set(age.as_secs_f64());
+}
+
+/// What the setting asks for.
+pub fn freshness_target(target: Duration) {
+    gauge!(FRESHNESS_TARGET.name).set(target.as_secs_f64());
+}
+
+/// One attempt of a request goes to AWS; `place` is sqs or s3, `operation` AWS's name of it.
+pub fn aws_request(place: &'static str, operation: &'static str) {
+    counter!(AWS_REQUESTS.name, "place" => place, "operation" => operation).increment(1);
+}
+
+/// Spans went to the collector of traces, or were dropped.
+pub fn trace_spans(sent: u64, dropped: u64) {
+    counter!(SPANS.name, "result" => "sent").increment(sent);
+    counter!(SPANS.name, "result" => "dropped").increment(dropped);
+}
+
+/// The disk of a place has so much room; `place` is queue, spool, lake or warehouse.
+pub fn disk_room(place: &'static str, free: u64, size: u64) {
+    gauge!(DISK_FREE.name, "place" => place).set(free as f64);
+    gauge!(DISK_SIZE.name, "place" => place).set(size as f64);
+}
+
 fn record(cell: &'static OnceLock<Histogram>, name: &'static str, took: Duration) {
     if let Some(histogram) = cached(cell, || histogram!(name)) {
         histogram.record(took.as_secs_f64());

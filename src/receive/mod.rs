@@ -27,6 +27,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::aftership::signature::Verifier;
+use crate::lake::receipt::ReceiptBook;
 use crate::ops::health::Health;
 use crate::ops::shutdown::Shutdown;
 use crate::queue::Queue;
@@ -145,6 +146,8 @@ struct Shared {
     queue: Arc<dyn Queue>,
     health: Health,
     received: Arc<Received>,
+    /// Where each request is noted, for reconciling.
+    receipts: Option<ReceiptBook>,
     places: Places,
     /// Since when the queue has taken nothing, if it fails.
     failing: Mutex<Option<Instant>>,
@@ -155,13 +158,15 @@ struct Shared {
 }
 
 impl Receive {
-    /// `verifier` says whose signatures count; `queue` is where events go.
+    /// `verifier` says whose signatures count; `queue` is where events go; `receipts` is where each request is noted, and
+    /// kept by whoever gives it.
     pub fn new(
         settings: ReceiveSettings,
         verifier: CurrentVerifier,
         queue: Arc<dyn Queue>,
         health: Health,
         received: Arc<Received>,
+        receipts: Option<ReceiptBook>,
     ) -> Self {
         let places = Places::new(settings.requests_max, settings.body_bytes_in_flight_max);
         Receive {
@@ -171,6 +176,7 @@ impl Receive {
                 queue,
                 health,
                 received,
+                receipts,
                 places,
                 failing: Mutex::default(),
                 sending: TaskTracker::new(),

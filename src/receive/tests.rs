@@ -5,6 +5,7 @@ use std::sync::Mutex;
 use std::sync::atomic::AtomicBool;
 
 use async_trait::async_trait;
+use jiff::{SignedDuration, Timestamp};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::task::JoinHandle;
@@ -12,6 +13,9 @@ use tokio::time::timeout;
 
 use super::*;
 use crate::aftership::signature::{Product, Secrets, sign};
+use crate::event::{BodySha256, Source};
+use crate::lake::disk::DiskLake;
+use crate::lake::receipt;
 use crate::queue::{Delivery, Depth, Enqueued, Lease, QueueError, SendError};
 
 const SECRET: &str = "receive-secret-0123456789abcdef";
@@ -99,6 +103,7 @@ struct Server {
     health: Health,
     shutdown: Shutdown,
     serving: JoinHandle<()>,
+    receipts: ReceiptBook,
 }
 
 impl Server {
@@ -110,9 +115,11 @@ impl Server {
         let shutdown = Shutdown::manual();
         let verifier = Verifier::new(&[Product::Tracking], Secrets::new(vec![SECRET.to_owned()]));
         let verifier = CurrentVerifier::new(verifier);
-        let receive = Receive::new(settings, verifier, queue.clone(), health.clone(), Arc::default());
+        let receipts = ReceiptBook::new(Source::Webhook);
+        let book = Some(receipts.clone());
+        let receive = Receive::new(settings, verifier, queue.clone(), health.clone(), Arc::default(), book);
         let serving = tokio::spawn(receive.serve(listener, shutdown.clone()));
-        Server { address, queue, health, shutdown, serving }
+        Server { address, queue, health, shutdown, serving, receipts }
     }
 
     async fn connect(&self) -> TcpStream {
@@ -458,4 +465,47 @@ async fn a_drain_finishes_what_has_begun_and_closes_the_rest() {
     assert!(head.starts_with("http/1.1 503") && answered.contains("draining"), "{head}{answered}");
     timeout(PATIENCE, server.serving).await.expect("serving ends").expect("without a panic");
     assert!(TcpStream::connect(server.address).await.is_err());
+}
+
+#[tokio::test]
+async fn every_request_and_its_fate_stand_in_the_receipt() {
+    let began_at = Timestamp::now();
+    let server =
+        Server::start(ReceiveSettings { enqueue_deadline: Duration::from_millis(100), ..settings() }).await;
+    let signed = |body: &str| head(&signature(body.as_bytes()), body.len()) + body;
+    for (fault, body, status) in [
+        (Fault::Wavers, "[1]", "http/1.1 200"),
+        (Fault::Away, "[2]", "http/1.1 503"),
+        (Fault::TooLarge, "[3]", "http/1.1 413"),
+        (Fault::Hangs, "[4]", "http/1.1 503"),
+    ] {
+        server.does(fault);
+        let mut stream = server.connect().await;
+        send(&mut stream, signed(body)).await;
+        assert!(answer(&mut stream).await.0.starts_with(status), "{fault:?}");
+    }
+    let mut stream = server.connect().await;
+    send(&mut stream, head(&signature(b"{}"), 2) + "[]").await;
+    answer(&mut stream).await;
+    let dir = tempfile::tempdir().expect("temporary folder");
+    let lake: Arc<dyn crate::lake::Lake> = Arc::new(DiskLake::open(dir.path()).expect("lake"));
+    let stop = CancellationToken::new();
+    stop.cancel();
+
+    server.receipts.clone().keep(Arc::clone(&lake), stop).await;
+
+    let (from, until) = (receipt::minute_of(began_at), Timestamp::now() + SignedDuration::from_mins(2));
+    let found = receipt::read_minutes(lake.as_ref(), from, until).await.expect("read").receipts;
+    let sum = |count: fn(&receipt::Receipt) -> u64| found.iter().map(count).sum::<u64>();
+    let key = |body: &str| BodySha256::of(body.as_bytes()).to_hex();
+    assert_eq!((sum(|one| one.received), sum(|one| one.verified), sum(|one| one.acknowledged)), (5, 4, 1));
+    for (reason, expected) in [("signature_mismatch", 1), ("queue_unavailable", 2), ("message_too_large", 1)]
+    {
+        let count: u64 = found.iter().filter_map(|one| one.rejected.get(reason)).sum();
+        assert_eq!(count, expected, "{reason}");
+    }
+    let keys: Vec<&String> = found.iter().flat_map(|one| &one.keys).collect();
+    assert_eq!(keys, [&key("[1]")]);
+    let uncertain: Vec<&String> = found.iter().flat_map(|one| &one.uncertain).collect();
+    assert_eq!(uncertain, [&key("[2]"), &key("[4]")]);
 }

@@ -12,10 +12,12 @@ use jiff::Timestamp;
 use tokio::time::Instant;
 
 use crate::aftership::signature::{Claim, SecretId, SignatureError, Verifier};
-use crate::event::line;
+use crate::event::{EventKey, Source, line};
 use crate::failpoint::failpoint;
+use crate::lake::receipt::ReceiptBook;
 use crate::ops::clock;
 use crate::ops::metrics::{self, Outcome};
+use crate::ops::traces::{self, Span};
 use crate::queue::{Enqueued, SendError};
 
 use super::answer::{self, Refusal};
@@ -32,16 +34,21 @@ const INLINE_BYTES_MAX: usize = 64 * 1024;
 pub(super) async fn webhook(State(shared): State<Arc<Shared>>, request: Request) -> Response {
     let began = Instant::now();
     let has_body = !request.body().is_end_stream();
+    shared.note(|book| book.received(Timestamp::now()));
     match take(&shared, request).await {
-        Ok(proof) => {
-            metrics::receive_answered(Outcome::Accepted, began.elapsed());
-            let mut response = answer::accepted(proof);
+        Ok(taken) => {
+            let outcome = if taken.is_canary { Outcome::Canary } else { Outcome::Accepted };
+            metrics::receive_answered(outcome, began.elapsed());
+            let mut response = answer::accepted(taken.proof);
             if shared.health.is_draining() {
                 answer::close(&mut response);
             }
             response
         }
-        Err(refusal) => refuse(&shared, refusal, began, has_body),
+        Err(refusal) => {
+            shared.note(|book| book.rejected(Timestamp::now(), refusal.outcome().as_str()));
+            refuse(&shared, refusal, began, has_body)
+        }
     }
 }
 
@@ -69,8 +76,14 @@ fn refuse(shared: &Shared, refusal: Refusal, began: Instant, has_body: bool) -> 
     response
 }
 
+/// A body that is durable.
+struct Taken {
+    proof: Enqueued,
+    is_canary: bool,
+}
+
 /// Everything between a request and its proof, cheap steps first.
-async fn take(shared: &Arc<Shared>, request: Request) -> Result<Enqueued, Refusal> {
+async fn take(shared: &Arc<Shared>, request: Request) -> Result<Taken, Refusal> {
     let settings = &shared.settings;
     if has_long_uri(shared, &request) {
         return Err(Refusal::UriTooLong);
@@ -103,10 +116,14 @@ async fn take(shared: &Arc<Shared>, request: Request) -> Result<Enqueued, Refusa
     let place = shared.places.take(room).ok_or(Refusal::Full)?;
     let arrived_at = Timestamp::now();
     failpoint!("receive.before_verify");
-    let (secret, message) = verify(verifier, claim, body, arrived_at).await?;
-    metrics::signature_verified(secret.as_str());
-    shared.health.last_signed_request(arrived_at);
-    enqueue(shared, message, place).await
+    let packed = verify(verifier, claim, body, arrived_at).await?;
+    metrics::signature_verified(packed.secret.as_str());
+    if !packed.is_canary {
+        shared.health.last_signed_request(arrived_at);
+    }
+    shared.note(|book| book.verified(arrived_at));
+    let is_canary = packed.is_canary;
+    enqueue(shared, packed, arrived_at, place).await.map(|proof| Taken { proof, is_canary })
 }
 
 fn has_long_uri(shared: &Shared, request: &Request) -> bool {
@@ -130,12 +147,20 @@ fn declared(body: &Body) -> Option<usize> {
     Some(usize::try_from(bytes).unwrap_or(usize::MAX))
 }
 
+/// A signed body, ready to be sent.
+struct Packed {
+    secret: SecretId,
+    message: String,
+    key: EventKey,
+    is_canary: bool,
+}
+
 async fn verify(
     verifier: Arc<Verifier>,
     claim: Claim,
     body: Bytes,
     arrived_at: Timestamp,
-) -> Result<(SecretId, String), Refusal> {
+) -> Result<Packed, Refusal> {
     let outcome = if body.len() <= INLINE_BYTES_MAX {
         pack(&verifier, &claim, body, arrived_at)
     } else {
@@ -151,23 +176,38 @@ fn pack(
     claim: &Claim,
     body: Bytes,
     arrived_at: Timestamp,
-) -> Result<(SecretId, String), SignatureError> {
+) -> Result<Packed, SignatureError> {
     let secret = verifier.verify(claim, &body)?;
     let wrapped = wrap(body, arrived_at);
     if let Some(ts) = wrapped.ts {
         clock::sender_says(ts, arrived_at);
     }
-    Ok((secret, line::to_message(&wrapped.line)))
+    let message = line::to_message(&wrapped.line);
+    Ok(Packed { secret, message, key: wrapped.event_key, is_canary: wrapped.is_canary })
 }
 
-async fn enqueue(shared: &Arc<Shared>, message: String, place: Place) -> Result<Enqueued, Refusal> {
+async fn enqueue(
+    shared: &Arc<Shared>,
+    packed: Packed,
+    arrived_at: Timestamp,
+    place: Place,
+) -> Result<Enqueued, Refusal> {
     failpoint!("receive.before_enqueue");
     let sender = Arc::clone(shared);
+    let Packed { message, key, .. } = packed;
+    let sent = key.clone();
     let sending = Finishing::new(&shared.sending, async move {
         let fate = sender.queue.send(vec![message]).await.pop();
-        if matches!(fate, Some(Ok(_))) {
-            sender.received.accepted.fetch_add(1, Ordering::Relaxed);
-            sender.queue_took_one();
+        match &fate {
+            Some(Ok(_)) => {
+                sender.received.accepted.fetch_add(1, Ordering::Relaxed);
+                sender.queue_took_one();
+                sender.note(|book| book.acknowledged(arrived_at, &sent));
+                trace(&sent, arrived_at);
+            }
+            // The answer may have been lost on its way, and the event be in the queue.
+            Some(Err(SendError::Unavailable(_))) => sender.note(|book| book.uncertain(arrived_at, &sent)),
+            Some(Err(SendError::TooLarge { .. })) | None => {}
         }
         // The message took its room until now, whether or not its request still waits.
         drop(place);
@@ -181,7 +221,11 @@ async fn enqueue(shared: &Arc<Shared>, message: String, place: Place) -> Result<
         Ok(Some(Err(SendError::TooLarge { .. }))) => return Err(Refusal::MessageTooLarge),
         Ok(Some(Err(SendError::Unavailable(reason)))) => reason,
         Ok(None) => "the send ended without an answer".to_owned(),
-        Err(_) => "no answer in time".to_owned(),
+        Err(_) => {
+            // The send goes on, and may outlive us: by then nobody could note its fate.
+            shared.note(|book| book.uncertain(arrived_at, &key));
+            "no answer in time".to_owned()
+        }
     };
     if shared.queue_failed_long_enough(Instant::now()) {
         shared.health.set_ready(QUEUE, Err(failure));
@@ -191,7 +235,28 @@ async fn enqueue(shared: &Arc<Shared>, message: String, place: Place) -> Result<
     Err(Refusal::QueueUnavailable)
 }
 
+/// The span that all others of this event belong to.
+fn trace(key: &EventKey, arrived_at: Timestamp) {
+    if traces::is_on() {
+        traces::record(Span {
+            key: key.as_str().to_owned(),
+            name: "receive",
+            is_root: true,
+            from: arrived_at,
+            until: Timestamp::now(),
+            attributes: vec![("source", Source::Webhook.as_str().to_owned())],
+        });
+    }
+}
+
 impl Shared {
+    /// Notes something in the book of receipts, if one is kept.
+    fn note(&self, note: impl FnOnce(&ReceiptBook)) {
+        if let Some(book) = &self.receipts {
+            note(book);
+        }
+    }
+
     fn failing(&self) -> MutexGuard<'_, Option<Instant>> {
         self.failing.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use jiff::Timestamp;
 
 use crate::aftership::webhook::{self, Webhook};
-use crate::event::{Event, line};
+use crate::event::{Event, EventKey, line};
 
 /// A body, made ready to be sent.
 pub(super) struct Wrapped {
@@ -12,6 +12,10 @@ pub(super) struct Wrapped {
     pub(super) line: Vec<u8>,
     /// AfterShip's time of the event, seconds since 1970, if it says one.
     pub(super) ts: Option<i64>,
+    /// For the receipts.
+    pub(super) event_key: EventKey,
+    /// It is our own, and no traffic.
+    pub(super) is_canary: bool,
 }
 
 /// The line of a body, unchanged, with what we know about its arrival.
@@ -20,12 +24,20 @@ pub(super) struct Wrapped {
 /// The body is read once, for its id and for its form in the line: reading is the dearest step after the signature.
 pub(super) fn wrap(body: Bytes, arrived_at: Timestamp) -> Wrapped {
     match webhook::read_envelope(&body.clone()) {
-        Ok(webhook) => Wrapped {
-            line: line::encode_read(&event(body, arrived_at, Some(&webhook)), Some(&webhook.doc)),
-            // The documentation's sample has a time of its own.
-            ts: webhook.ts.filter(|_| !webhook.is_test()),
-        },
-        Err(_) => Wrapped { line: line::encode(&event(body, arrived_at, None)), ts: None },
+        Ok(webhook) => {
+            let event = event(body, arrived_at, Some(&webhook));
+            Wrapped {
+                line: line::encode_read(&event, Some(&webhook.doc)),
+                // The documentation's sample has a time of its own.
+                ts: webhook.ts.filter(|_| !webhook.is_test()),
+                event_key: event.event_key,
+                is_canary: webhook.is_canary(),
+            }
+        }
+        Err(_) => {
+            let event = event(body, arrived_at, None);
+            Wrapped { line: line::encode(&event), ts: None, event_key: event.event_key, is_canary: false }
+        }
     }
 }
 
@@ -65,6 +77,18 @@ mod tests {
 
             assert_eq!(event.event_key.as_str(), event.body_sha256.to_hex(), "{body:?}");
             assert_eq!(event.event_id, None);
+        }
+    }
+
+    #[test]
+    fn the_key_for_the_receipt_is_that_of_the_line() {
+        let arrived_at = "2026-07-09T12:00:00Z".parse().expect("an instant");
+        let read = format!(r#"{{"event_id":"{}","msg":{{"id":"t1"}}}}"#, ID.to_uppercase());
+        for body in [read.as_str(), "not json", ""] {
+            let wrapped = wrap(Bytes::copy_from_slice(body.as_bytes()), arrived_at);
+
+            let event = line::decode(&wrapped.line).expect("own line");
+            assert_eq!(wrapped.event_key, event.event_key, "{body:?}");
         }
     }
 

@@ -20,6 +20,9 @@ use crate::lake::layout::Compression;
 
 pub use table::{Default as SettingDefault, Setting, TABLE};
 
+/// Freshness from which on events are taken in bursts.
+const BURSTS_FROM: Duration = Duration::from_secs(600);
+
 /// A text that never shows itself.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secret(String);
@@ -76,6 +79,17 @@ pub enum WarehouseAddress {
     Redshift(Secret),
 }
 
+/// Whether and where canaries are posted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum CanarySetting {
+    /// Nowhere.
+    Off,
+    /// At our own public listener.
+    Own,
+    /// At this URL.
+    At(String),
+}
+
 /// A part of the program, for what it needs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Need {
@@ -89,6 +103,8 @@ pub enum Need {
     Warehouse,
     /// Where the shop's files are.
     Retail,
+    /// Key of AfterShip's REST API.
+    Api,
 }
 
 /// Who asks, and so what may be missing.
@@ -155,6 +171,24 @@ pub struct Settings {
     pub privacy_key: Option<Secret>,
     /// How often to load.
     pub load_interval: Duration,
+    /// How old an event may be when it can be queried.
+    pub freshness: Duration,
+    /// Key of AfterShip's REST API; without it AfterShip is not polled.
+    pub aftership_api_key: Option<Secret>,
+    /// AfterShip's REST API, its version included.
+    pub aftership_api_url: String,
+    /// How often to ask it for what has changed.
+    pub poll_interval: Duration,
+    /// How far behind the last one each poll begins again.
+    pub poll_overlap: Duration,
+    /// Requests a second to it.
+    pub poll_rate: f64,
+    /// Whether and where canaries are posted.
+    pub canary: CanarySetting,
+    /// Write receipts, where there is a lake.
+    pub receipts: bool,
+    /// Where spans are sent to.
+    pub traces: Option<String>,
     /// Upgrade the schema at start.
     pub migrate: bool,
     /// How long to go on receiving after SIGTERM.
@@ -199,6 +233,22 @@ impl Settings {
     /// The same for who does not receive: the spool belongs to the receiver.
     pub fn without_spool(&self) -> Settings {
         Settings { spool: None, ..self.clone() }
+    }
+
+    /// How often the queue is emptied, when freshness allows bursts; else it is taken from all the time.
+    ///
+    /// What comes right after a burst waits for the next one and for the load behind it: five sixths of the target
+    /// leave time for both.
+    pub fn burst_every(&self) -> Option<Duration> {
+        (self.freshness >= BURSTS_FROM).then(|| self.freshness * 5 / 6)
+    }
+
+    /// How often to look for what has landed.
+    pub fn load_every(&self) -> Duration {
+        match self.burst_every() {
+            Some(_) => self.load_interval.max(self.freshness / 12),
+            None => self.load_interval,
+        }
     }
 
     /// Gathers, parses and checks everything; all faults at once.
@@ -329,6 +379,39 @@ mod tests {
             gather(&[SECRET, ("WAYBILL_OPS_LISTEN", "0.0.0.0:8081")], None, &up()).expect_err("open").0;
 
         assert!(faults[0].contains("WAYBILL_OPS_TOKEN"), "{faults:?}");
+    }
+
+    #[test]
+    fn a_lazy_target_is_met_in_bursts() {
+        let of = |freshness| gather(&[SECRET, ("WAYBILL_FRESHNESS", freshness)], None, &up()).expect("good");
+
+        assert_eq!((of("1m").burst_every(), of("1m").load_every()), (None, Duration::from_secs(5)));
+        let cheap = of("1h");
+        let (burst, load) = (cheap.burst_every().expect("bursts"), cheap.load_every());
+        assert_eq!((burst, load), (Duration::from_secs(3000), Duration::from_secs(300)));
+        assert!(burst + load < cheap.freshness);
+        assert!(gather(&[SECRET, ("WAYBILL_FRESHNESS", "1s")], None, &up()).is_err());
+    }
+
+    #[test]
+    fn the_door_to_aftership_is_checked() {
+        for (name, text) in [
+            ("WAYBILL_AFTERSHIP_API_URL", "api.aftership.com"),
+            ("WAYBILL_CANARY", "maybe"),
+            ("WAYBILL_POLL_RATE", "0"),
+            ("WAYBILL_TRACES", "localhost:4318"),
+        ] {
+            let faults = gather(&[SECRET, (name, text)], None, &up()).expect_err("faulty").0;
+            assert!(
+                faults.iter().any(|fault| fault.contains(&name.to_lowercase()[8..]) || fault.contains(name)),
+                "{faults:?}"
+            );
+        }
+        let settings = gather(&[SECRET, ("WAYBILL_CANARY", "on")], None, &up()).expect("good");
+        assert_eq!((settings.canary, settings.aftership_api_key), (CanarySetting::Own, None));
+        let purpose = Purpose { needs: vec![Need::Api], data: None, is_demo: false };
+        let faults = gather(&[], None, &purpose).expect_err("no key").0;
+        assert!(faults[0].contains("WAYBILL_AFTERSHIP_API_KEY"), "{faults:?}");
     }
 
     #[test]

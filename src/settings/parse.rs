@@ -11,7 +11,7 @@ use crate::aftership::personal::{Privacy, UnknownPrivacy};
 use crate::aftership::signature::Product;
 
 use super::table::{Default, TABLE, Value};
-use super::{LakeAddress, Need, Purpose, QueueAddress, Secret, Settings, WarehouseAddress};
+use super::{CanarySetting, LakeAddress, Need, Purpose, QueueAddress, Secret, Settings, WarehouseAddress};
 
 /// Shortest secret we take; AfterShip's have 32 characters.
 const SECRET_CHARS_MIN: usize = 16;
@@ -75,11 +75,25 @@ pub(super) fn parse(
         parser.read("privacy", |text| text.parse().map_err(|error: UnknownPrivacy| error.to_string()));
     let privacy_key = parser.privacy_key(privacy);
     let load_interval = parser.read("load_interval", |text| within(duration(text)?, 50, 86_400_000));
-    let migrate = parser.read("migrate", |text| match text {
-        "on" | "true" => Ok(true),
-        "off" | "false" => Ok(false),
-        _ => Err("must be on or off".to_owned()),
+    let freshness = parser.read("freshness", |text| within(duration(text)?, 10_000, 86_400_000));
+    let aftership_api_key = parser.api_key(purpose);
+    let aftership_api_url = parser.read("aftership_api_url", http_address);
+    let poll_interval = parser.read("poll_interval", |text| within(duration(text)?, 1_000, 86_400_000));
+    let poll_overlap = parser.read("poll_overlap", |text| within(duration(text)?, 1_000, 7 * 86_400_000));
+    let poll_rate = parser.read("poll_rate", |text| match text.parse::<f64>() {
+        Ok(rate) if (0.01..=100.0).contains(&rate) => Ok(rate),
+        _ => Err("must be a number from 0.01 to 100".to_owned()),
     });
+    let canary = parser.read("canary", |text| match text {
+        "off" => Ok(CanarySetting::Off),
+        "on" => Ok(CanarySetting::Own),
+        url => http_address(url)
+            .map(CanarySetting::At)
+            .map_err(|_| "must be on, off or an http(s) URL".to_owned()),
+    });
+    let receipts = parser.read("receipts", on_or_off);
+    let traces = parser.traces();
+    let migrate = parser.read("migrate", on_or_off);
     let drain_delay = parser.read("drain_delay", |text| {
         within(duration(text)?, 0, u64::try_from(DRAIN_DELAY_MAX.as_millis()).unwrap_or(u64::MAX))
     });
@@ -112,6 +126,15 @@ pub(super) fn parse(
         privacy: privacy?,
         privacy_key,
         load_interval: load_interval?,
+        freshness: freshness?,
+        aftership_api_key,
+        aftership_api_url: aftership_api_url?,
+        poll_interval: poll_interval?,
+        poll_overlap: poll_overlap?,
+        poll_rate: poll_rate?,
+        canary: canary?,
+        receipts: receipts?,
+        traces,
         migrate: migrate?,
         drain_delay: drain_delay?,
         connections_max: connections_max?,
@@ -206,6 +229,30 @@ impl Parser<'_> {
             Err(fault) => {
                 // Not the value itself: a warehouse address may hold a password.
                 self.faults.push(format!("{origin}: {fault}; it takes {}", setting.help));
+                None
+            }
+        }
+    }
+
+    fn api_key(&mut self, purpose: &Purpose) -> Option<Secret> {
+        let key = self.values.get("aftership_api_key").map(|value| value.text.as_str());
+        let key = key.filter(|key| !key.is_empty());
+        if key.is_none() && purpose.needs.contains(&Need::Api) {
+            self.faults.push(
+                "WAYBILL_AFTERSHIP_API_KEY: missing; make one in AfterShip's Admin, Settings, API keys, or name a file \
+                 that holds it in WAYBILL_AFTERSHIP_API_KEY_FILE"
+                    .to_owned(),
+            );
+        }
+        key.map(Secret::new)
+    }
+
+    fn traces(&mut self) -> Option<String> {
+        let value = self.values.get("traces").filter(|value| value.text != "off")?;
+        match http_address(&value.text) {
+            Ok(address) => Some(address),
+            Err(fault) => {
+                self.faults.push(format!("{}: {fault}", value.origin));
                 None
             }
         }
@@ -341,6 +388,24 @@ fn time_zone(text: &str) -> Result<TimeZone, String> {
     let is_name = text == "UTC" || text.contains('/');
     let found = TimeZone::get(text).ok().filter(|zone| is_name && zone.iana_name().is_some());
     found.ok_or_else(|| "must be the name of a time zone, such as Europe/Berlin or UTC".to_owned())
+}
+
+fn on_or_off(text: &str) -> Result<bool, String> {
+    match text {
+        "on" | "true" => Ok(true),
+        "off" | "false" => Ok(false),
+        _ => Err("must be on or off".to_owned()),
+    }
+}
+
+/// An absolute address without a slash at its end.
+fn http_address(text: &str) -> Result<String, String> {
+    let has_host =
+        |rest: &str| !rest.trim_start_matches('/').is_empty() && !rest.contains(char::is_whitespace);
+    match text.strip_prefix("https://").or_else(|| text.strip_prefix("http://")) {
+        Some(rest) if has_host(rest) => Ok(text.trim_end_matches('/').to_owned()),
+        _ => Err("must be an http or https URL".to_owned()),
+    }
 }
 
 fn folder(text: &str) -> Result<&str, String> {

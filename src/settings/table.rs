@@ -140,6 +140,53 @@ pub const TABLE: &[Setting] = &[
         "secret that pseudonyms are made with, at least 16 characters; the same for all, and never changed",
     ),
     plain("load_interval", Default::Value("5s"), "how often to load what has landed"),
+    plain(
+        "freshness",
+        Default::Value("1m"),
+        "how old an event may be when it can be queried, 10s to 24h: what alarms and the console measure against; from 10m on \
+         events are taken, landed and loaded in bursts, for fewer and bigger objects and requests",
+    ),
+    secret(
+        "aftership_api_key",
+        Default::None("off: AfterShip is not polled"),
+        "key of AfterShip's REST API, for `poll` and `reconcile`; read access is enough",
+    ),
+    plain(
+        "aftership_api_url",
+        Default::Value("https://api.aftership.com/tracking/2026-07"),
+        "AfterShip's REST API, its version included; http only for a stand-in",
+    ),
+    plain(
+        "poll_interval",
+        Default::Value("5m"),
+        "how often to ask AfterShip's REST API for what has changed",
+    ),
+    plain(
+        "poll_overlap",
+        Default::Value("10m"),
+        "how far behind the last one each poll begins again: AfterShip's list may show an update late, and by how much nobody says",
+    ),
+    plain(
+        "poll_rate",
+        Default::Value("6"),
+        "requests a second to AfterShip's REST API at most; its own limit is 6",
+    ),
+    plain(
+        "canary",
+        Default::Value("off"),
+        "post a signed canary each minute and look for it in the facts: `off`, `on` (at our own door, for `up`), or the URL \
+         of the public door",
+    ),
+    plain(
+        "receipts",
+        Default::Value("on"),
+        "write what was received in each minute to the lake, for `reconcile`: on, off; off without a lake's address",
+    ),
+    plain(
+        "traces",
+        Default::None("off"),
+        "OTLP/HTTP address that spans are sent to, such as http://127.0.0.1:4318/v1/traces; one trace for each event",
+    ),
     plain("migrate", Default::Value("on"), "upgrade the warehouse's schema at start: on, off"),
     plain(
         "drain_delay",

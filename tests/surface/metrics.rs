@@ -38,15 +38,15 @@ fn labels_come_from_closed_lists() {
     let dir = tempfile::tempdir().expect("temporary folder");
     let deployment = Deployment::embedded(dir.path());
     let up = deployment.start(&["up"]);
-    let tracking = "canary-tracking-9c1e";
+    let tracking = "planted-tracking-9c1e";
     let body = event(&fresh_id(), tracking, "InTransit", "2026-07-09T11:00:00+00:00");
     assert_eq!(post(up.listen(), body.as_bytes()).expect("an answer").status, 200);
-    assert_eq!(post(up.listen(), b"canary-body-77aa").expect("an answer").status, 200);
+    assert_eq!(post(up.listen(), b"planted-body-77aa").expect("an answer").status, 200);
     deployment.await_count("select count(*) as n from base.fct_shipment_tracking", 1);
 
     let metrics = get(up.ops(), "/metrics").expect("an answer").body;
     let logs = up.stderr();
-    for text in [tracking, "canary-body", "Zürich", crate::support::waybill::SECRET] {
+    for text in [tracking, "planted-body", "Zürich", crate::support::waybill::SECRET] {
         assert!(!metrics.contains(text), "{text} in the metrics");
         assert!(!logs.contains(text), "{text} in the logs");
     }
@@ -64,21 +64,21 @@ async fn the_most_talkative_log_holds_nothing_of_a_body() {
     tokio::task::spawn_blocking(move || {
         let deployment = setup.deployment.clone().with("WAYBILL_LOG", "trace,aws=info,hyper=info");
         let up = deployment.start(&["up"]);
-        let body = event(&fresh_id(), "canary-tracking-9c1e", "canary-tag", "2026-07-09T11:00:00+00:00");
-        let body = body.replace("Zürich", "canary-place");
+        let body = event(&fresh_id(), "planted-tracking-9c1e", "planted-tag", "2026-07-09T11:00:00+00:00");
+        let body = body.replace("Zürich", "planted-place");
         for bytes in
-            [body.as_bytes(), b"canary-body-77aa", b"{\"msg\":{\"canary-key\":1}}", b"\xffcanary-bytes"]
+            [body.as_bytes(), b"planted-body-77aa", b"{\"msg\":{\"planted-key\":1}}", b"\xffplanted-bytes"]
         {
             assert_eq!(post(up.listen(), bytes).expect("an answer").status, 200);
             // Not signed, and under another path.
-            exchange(up.listen(), &request(&["aftership-hmac-sha256: canary-signature".to_owned()], bytes));
-            get(up.listen(), "/canary-path");
+            exchange(up.listen(), &request(&["aftership-hmac-sha256: planted-signature".to_owned()], bytes));
+            get(up.listen(), "/planted-path");
         }
         deployment.await_count("select count(*) as n from base.fct_shipment_tracking", 1);
 
         let (logs, metrics) = (up.stderr(), get(up.ops(), "/metrics").expect("an answer").body);
         assert!(logs.contains("DEBUG"), "it is talkative");
-        for text in ["canary", crate::support::waybill::SECRET] {
+        for text in ["planted", crate::support::waybill::SECRET] {
             assert!(!metrics.contains(text), "{text} in the metrics");
             let line = logs.lines().find(|line| line.contains(text));
             assert!(line.is_none(), "{text} in the logs: {line:?}");

@@ -6,7 +6,8 @@ use jiff::tz::Offset;
 use serde_json::{Map, Value, json};
 
 use super::journey::{DAY, Moment, Parcel, Scan};
-use super::scans::{checkpoint, courier_time, date_in_form, last_leg, leg, local, utc, with_offset};
+use super::scans::{checkpoint, courier_time, date_in_form, instant, last_leg, leg, local, utc, with_offset};
+use super::snapshot::Snapshot;
 use super::versions::reshape;
 
 /// The body AfterShip sends at moment `index` of a parcel's life: compact JSON.
@@ -26,6 +27,25 @@ pub(super) fn write(parcel: &Parcel, index: usize, event_id: &str) -> Vec<u8> {
         ],
     );
     Value::Object(body).to_string().into_bytes()
+}
+
+/// What AfterShip's API shows at that moment.
+pub(super) fn snapshot(parcel: &Parcel, index: usize) -> Snapshot {
+    let moment = &parcel.moments[index];
+    let mut msg = tracking(parcel, moment);
+    // Null is the webhook's word for none; the API has an empty object.
+    if msg.get("custom_fields").is_some_and(Value::is_null) {
+        msg.insert("custom_fields".to_owned(), json!({}));
+    }
+    Snapshot {
+        id: parcel.id.clone(),
+        legacy_id: parcel.legacy_id.clone(),
+        number: index,
+        is_last: index + 1 == parcel.moments.len(),
+        created_at: instant(parcel.created_at),
+        updated_at: instant(moment.updated_at),
+        msg: Value::Object(msg).to_string(),
+    }
 }
 
 fn tracking(parcel: &Parcel, moment: &Moment) -> Map<String, Value> {
@@ -116,7 +136,7 @@ fn order(msg: &mut Map<String, Value>, parcel: &Parcel) {
             ("order_id_path", optional(parcel, || json!(format!("https://shop.example/orders/{order_id}")))),
             (
                 "order_date",
-                json!(with_offset(parcel.created_at - 3600, Offset::constant(parcel.courier.offset_hours))),
+                json!(with_offset(parcel.ordered_at, Offset::constant(parcel.courier.offset_hours))),
             ),
             ("order_tags", json!([])),
             ("shipment_tags", if parcel.is_full { json!(["standard", "insured"]) } else { json!([]) }),

@@ -65,6 +65,8 @@ pub(super) struct Parcel {
     pub(super) courier: &'static Courier,
     /// The courier of the last leg, when it is another one.
     pub(super) last_mile: Option<&'static Courier>,
+    /// When the customer ordered.
+    pub(super) ordered_at: i64,
     pub(super) created_at: i64,
     pub(super) promised_at: i64,
     /// The account uses every feature; else most optional members are null.
@@ -106,6 +108,7 @@ impl Parcel {
             order_id: rng.u32(orders),
             courier,
             last_mile,
+            ordered_at: base - HOUR,
             created_at: base,
             promised_at: base + promised_after,
             is_full: rng.bool(),
@@ -124,6 +127,56 @@ impl Parcel {
             Some(upgrade) if index * 2 >= self.moments.len() => upgrade,
             _ => self.version,
         }
+    }
+
+    /// Makes it another parcel of the same order, unless that was ordered later than this one was sent.
+    pub(super) fn join_order_of(&mut self, other: &Parcel) {
+        if other.ordered_at < self.created_at {
+            self.order_id = other.order_id;
+            self.ordered_at = other.ordered_at;
+        }
+    }
+
+    /// Moves the whole story so that its first event happens at `now` and all others are still to come.
+    pub(super) fn begin_at(&mut self, now: i64) {
+        let by = self.moments.first().map_or(0, |first| now - first.updated_at);
+        shift(&mut self.scans, &mut self.moments, by);
+        self.ordered_at += by;
+        self.created_at += by;
+        self.promised_at += by;
+    }
+
+    /// The earliest second at which event `index` can happen after the one before it, with its new scans at seconds
+    /// of their own.
+    pub(super) fn ready_at(&self, index: usize) -> i64 {
+        let (known, scanned_at, updated_at) = self.before(index);
+        let new = self.moments[index].known.saturating_sub(known);
+        (updated_at + 1).max(scanned_at.saturating_add_unsigned(new as u64))
+    }
+
+    /// Lets event `index` happen at `now`, or as soon after that as it can: the newest scan is of that second, the
+    /// others that are new lie between it and what is known. What was told before stays.
+    pub(super) fn happen_at(&mut self, index: usize, now: i64) {
+        let now = now.max(self.ready_at(index));
+        let (known, scanned_at, _) = self.before(index);
+        let moment = &mut self.moments[index];
+        moment.updated_at = now;
+        moment.ts = now;
+        let new = self.scans.get_mut(known..moment.known).unwrap_or_default();
+        let steps = new.len().max(1) as i64;
+        for (step, scan) in (1..).zip(new) {
+            scan.at = scanned_at + (now - scanned_at) * step / steps;
+            scan.learned_at = now;
+        }
+    }
+
+    /// What is known before event `index`: the number of scans, the time of the newest, and of the event before.
+    fn before(&self, index: usize) -> (usize, i64, i64) {
+        let Some(before) = index.checked_sub(1).map(|before| &self.moments[before]) else {
+            return (0, self.created_at, self.created_at);
+        };
+        let newest = before.known.checked_sub(1).map(|newest| &self.scans[newest]);
+        (before.known, newest.map_or(self.created_at, |scan| scan.at), before.updated_at)
     }
 }
 

@@ -58,7 +58,8 @@ pub(super) fn last_leg(courier: &Courier, number: &str) -> Value {
     leg
 }
 
-fn instant(second: i64) -> Timestamp {
+/// A second of a story as an instant.
+pub(super) fn instant(second: i64) -> Timestamp {
     Timestamp::from_second(second).unwrap_or(Timestamp::UNIX_EPOCH)
 }
 

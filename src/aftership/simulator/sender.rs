@@ -1,5 +1,10 @@
 //! Signs what the simulator makes and posts it as AfterShip does: success is any 2xx, what may heal is tried again
 //! up to fourteen times, with gaps that double from 30 seconds, always the same bytes.
+//!
+//! With a shelf, events land there as they happen, whatever becomes of their webhooks; [`happen`] does no more than
+//! that.
+
+mod source;
 
 use std::collections::BTreeMap;
 use std::io;
@@ -11,18 +16,19 @@ use bytes::Bytes;
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use http_body_util::{BodyExt, Full, Limited};
-use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
-use hyper_util::client::legacy::Client;
-use hyper_util::client::legacy::connect::HttpConnector;
-use hyper_util::rt::{TokioExecutor, TokioTimer};
-use rustls::{ClientConfig, RootCertStore};
+use jiff::SignedDuration;
 use serde::Serialize;
 use tokio::time::{Instant, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 
 use crate::aftership::signature::{TRACKING_HEADER, sign};
+use crate::ops::http;
 
-use super::{Delivery, Simulator, SimulatorOptions};
+use source::Source;
+
+pub use source::happen;
+
+use super::{Delivery, SharedShelf, SimulatorOptions};
 
 /// AfterShip gives an event up after this many attempts.
 pub const ATTEMPTS_MAX: u32 = 14;
@@ -60,12 +66,19 @@ pub struct SendOptions {
     pub concurrency: usize,
     /// The same seed sends the same events.
     pub seed: u64,
-    /// What is sent. Its `rate` is taken from here.
+    /// What is sent. Its `rate` is taken from here, and it has snapshots when there is a shelf.
     pub simulator: SimulatorOptions,
     /// Scales the gaps between attempts: 1 for AfterShip's own, 0 for none.
     pub retry_scale: f64,
     /// How long to wait for an answer. AfterShip's own limit is not published.
     pub timeout: Duration,
+    /// Repeats 4xx too, as AfterShip does. Without it they are final, so that nobody who tries things out waits for 68
+    /// hours to be told of a wrong secret.
+    pub is_patient_with_4xx: bool,
+    /// Where events land as they happen.
+    pub shelf: Option<SharedShelf>,
+    /// How far the present of live time goes ahead of our clock.
+    pub clock_skew: SignedDuration,
 }
 
 impl Default for SendOptions {
@@ -80,6 +93,9 @@ impl Default for SendOptions {
             simulator: SimulatorOptions::default(),
             retry_scale: 1.0,
             timeout: Duration::from_secs(10),
+            is_patient_with_4xx: false,
+            shelf: None,
+            clock_skew: SignedDuration::ZERO,
         }
     }
 }
@@ -91,7 +107,7 @@ pub struct SendReport {
     pub sent: u64,
     /// Answered 2xx, at once or later.
     pub accepted: u64,
-    /// Answered 4xx.
+    /// Answered 4xx, where that is final.
     pub refused: u64,
     /// Given up, or not answered when the sending was stopped.
     pub unreachable: u64,
@@ -220,45 +236,6 @@ fn retry_gap(attempts: u32, scale: f64) -> Option<Duration> {
     Some(Duration::try_from_secs_f64((gap * scale).max(0.0)).unwrap_or(GAP_MAX).min(GAP_MAX))
 }
 
-/// New events, each when it is due.
-struct Source {
-    simulator: Simulator,
-    left: Option<u64>,
-    gap: Duration,
-    next_at: Instant,
-}
-
-impl Source {
-    fn new(options: &SendOptions) -> Self {
-        let simulator = SimulatorOptions { rate: options.rate, ..options.simulator.clone() };
-        let gap = options.rate.map_or(0.0, |rate| rate.recip());
-        Source {
-            simulator: Simulator::new(options.seed, simulator),
-            left: options.count,
-            gap: Duration::try_from_secs_f64(gap).unwrap_or(GAP_MAX).min(GAP_MAX),
-            next_at: Instant::now(),
-        }
-    }
-
-    fn is_empty(&self) -> bool {
-        self.left == Some(0)
-    }
-
-    fn due(&self) -> Option<Instant> {
-        (!self.is_empty()).then_some(self.next_at)
-    }
-
-    fn take_due(&mut self, now: Instant) -> Option<Delivery> {
-        if self.is_empty() || self.next_at > now {
-            return None;
-        }
-        self.left = self.left.map(|left| left - 1);
-        // What slow answers held up is caught up with for a second's worth, not in one burst later.
-        self.next_at = (self.next_at + self.gap).max(now.checked_sub(Duration::from_secs(1)).unwrap_or(now));
-        self.simulator.next()
-    }
-}
-
 /// Events between two attempts, by their time; the number tells apart what falls on the same instant.
 #[derive(Default)]
 struct Waiting {
@@ -303,16 +280,17 @@ impl Letter {
 
 enum Outcome {
     Accepted,
-    /// A 4xx. AfterShip would repeat these too; nobody who tries things out wants to wait 68 hours to be told.
+    /// A 4xx that is final.
     Refused,
     /// May heal: an answer of another kind, no answer, no connection.
     Failed,
 }
 
 struct Poster {
-    client: Client<HttpsConnector<HttpConnector>, Full<Bytes>>,
+    client: http::Client,
     url: Uri,
     timeout: Duration,
+    is_patient_with_4xx: bool,
 }
 
 impl Poster {
@@ -324,20 +302,8 @@ impl Poster {
             Some("http") => false,
             _ => return Err(bad()),
         };
-        let mut http = HttpConnector::new();
-        http.enforce_http(false);
-        http.set_nodelay(true);
-        http.set_connect_timeout(Some(options.timeout));
-        let https = HttpsConnectorBuilder::new()
-            .with_tls_config(tls(is_tls)?)
-            .https_or_http()
-            .enable_http1()
-            .wrap_connector(http);
-        let client = Client::builder(TokioExecutor::new())
-            .pool_timer(TokioTimer::new())
-            .pool_max_idle_per_host(options.concurrency.max(1))
-            .build(https);
-        Ok(Poster { client, url, timeout: options.timeout })
+        let client = http::client(is_tls, options.timeout, options.concurrency).map_err(SendError::Tls)?;
+        Ok(Poster { client, url, timeout: options.timeout, is_patient_with_4xx: options.is_patient_with_4xx })
     }
 
     async fn post(&self, mut letter: Letter) -> (Letter, Outcome) {
@@ -345,7 +311,7 @@ impl Poster {
         let outcome = match timeout(self.timeout, self.status(&letter)).await {
             Ok(Some(status)) if status.is_success() => Outcome::Accepted,
             Ok(Some(StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_MANY_REQUESTS)) => Outcome::Failed,
-            Ok(Some(status)) if status.is_client_error() => Outcome::Refused,
+            Ok(Some(status)) if status.is_client_error() && !self.is_patient_with_4xx => Outcome::Refused,
             _ => Outcome::Failed,
         };
         (letter, outcome)
@@ -365,22 +331,6 @@ impl Poster {
         let _ = Limited::new(response.into_body(), ANSWER_BYTES_MAX).collect().await;
         Some(status)
     }
-}
-
-/// The system's certificates, where they are needed: a machine may have none and still send to http.
-fn tls(is_needed: bool) -> Result<ClientConfig, SendError> {
-    let mut roots = RootCertStore::empty();
-    if is_needed {
-        let found = rustls_native_certs::load_native_certs();
-        roots.add_parsable_certificates(found.certs);
-        if roots.is_empty() {
-            return Err(SendError::Tls(io::Error::other("the system has no root certificates")));
-        }
-    }
-    let config = ClientConfig::builder_with_provider(rustls::crypto::ring::default_provider().into())
-        .with_safe_default_protocol_versions()
-        .map_err(|error| SendError::Tls(io::Error::other(error)))?;
-    Ok(config.with_root_certificates(roots).with_no_client_auth())
 }
 
 #[cfg(test)]

@@ -188,6 +188,179 @@ fn mixed_versions_take_over_their_older_ids() {
 }
 
 #[test]
+fn everything_that_befalls_parcels_occurs_in_a_long_run() {
+    let mut subtags = HashSet::new();
+    let mut parcels_of_orders: HashMap<String, HashSet<String>> = HashMap::new();
+    let mut languages = HashSet::new();
+    let mut returned = 0;
+    let options = SimulatorOptions { version: Version::Mixed, ..SimulatorOptions::default() };
+    for delivery in Simulator::new(1, options).take(10_000) {
+        let tracking = read(&delivery);
+        subtags.extend(tracking.subtag);
+        returned += usize::from(tracking.is_return_to_sender == Some(true));
+        parcels_of_orders.entry(tracking.order_id.expect("an order")).or_default().insert(tracking.id);
+        for checkpoint in &tracking.checkpoints {
+            let message = checkpoint.message.as_deref().unwrap_or_default();
+            languages.extend(message.chars().map(script_of));
+        }
+    }
+
+    let expected = [
+        "Pending_001",
+        "InfoReceived_001",
+        "InTransit_002",
+        "InTransit_008",
+        "OutForDelivery_001",
+        "AttemptFail_001",
+        "AttemptFail_002",
+        "Delivered_001",
+        "Delivered_003",
+        "AvailableForPickup_001",
+        "Exception_010",
+        "Exception_011",
+        "Exception_013",
+        "Expired_001",
+    ];
+    for subtag in expected {
+        assert!(subtags.contains(subtag), "{subtag}");
+    }
+    assert!(returned > 0);
+    let shared = parcels_of_orders.values().filter(|parcels| parcels.len() > 1).count();
+    assert!(shared * 50 > parcels_of_orders.len(), "{shared} of {} orders", parcels_of_orders.len());
+    assert_eq!(languages, HashSet::from(["Latin", "Japanese", "Chinese"]));
+}
+
+fn script_of(letter: char) -> &'static str {
+    match letter {
+        '\u{3040}'..='\u{30ff}' => "Japanese",
+        '\u{4e00}'..='\u{9fff}' => "Chinese",
+        _ => "Latin",
+    }
+}
+
+#[test]
+fn in_live_time_every_event_happens_now_and_later_than_the_one_before() {
+    for version in [Version::Mixed, Version::V2026_07] {
+        let options = SimulatorOptions { version, is_live: true, ..SimulatorOptions::default() };
+        let mut simulator =
+            Simulator::new(11, SimulatorOptions { duplicate_rate: 0.0, late_rate: 0.0, ..options });
+        let mut known: HashMap<String, Tracking> = HashMap::new();
+        for second in 0..2_000 {
+            let now = Timestamp::from_second(1_790_000_000 + second).expect("an instant");
+            let tracking = read(&simulator.deliver_at(now));
+            // A parcel changes its id when it is moved to a newer version.
+            let id = tracking.legacy_id.clone().unwrap_or_else(|| tracking.id.clone());
+
+            assert_eq!((tracking.updated_at, tracking.event_at), (Some(now), Some(now)));
+            assert!(tracking.created_at < Some(now));
+            let scans: Vec<_> = tracking.checkpoints.iter().filter_map(|checkpoint| checkpoint.at).collect();
+            assert!(scans.is_sorted() && scans.last().is_none_or(|newest| *newest <= now));
+            if let Some(before) = known.get(&id) {
+                assert!(tracking.updated_at > before.updated_at, "not later");
+                assert!(tracking.checkpoints.len() >= before.checkpoints.len(), "history lost");
+                let times = |tracking: &Tracking| -> Vec<String> {
+                    tracking
+                        .checkpoints
+                        .iter()
+                        .filter_map(|checkpoint| checkpoint.checkpoint_time.clone())
+                        .collect()
+                };
+                assert!(times(&tracking).starts_with(&times(before)), "history changed");
+            }
+            known.insert(id, tracking);
+        }
+
+        assert!(known.len() > 50 && known.len() < 1_000, "{} parcels", known.len());
+    }
+}
+
+#[test]
+fn live_time_that_hardly_moves_takes_more_parcels_rather_than_the_future() {
+    let options = SimulatorOptions { is_live: true, has_snapshots: true, ..SimulatorOptions::default() };
+    let mut simulator = Simulator::new(11, options);
+    let mut newest: HashMap<String, (usize, Timestamp)> = HashMap::new();
+    for event in 0..3_000 {
+        let now = Timestamp::from_second(1_790_000_000 + event / 300).expect("an instant");
+        let delivery = simulator.deliver_at(now);
+        let snapshot = delivery.snapshot.expect("a snapshot");
+
+        assert!(snapshot.updated_at <= now, "{} is to come", snapshot.updated_at);
+        if delivery.kind == DeliveryKind::Event
+            && let Some((number, updated_at)) =
+                newest.insert(snapshot.id.clone(), (snapshot.number, snapshot.updated_at))
+        {
+            assert!(snapshot.number > number && snapshot.updated_at > updated_at);
+        }
+    }
+}
+
+#[test]
+fn a_live_story_goes_on_by_itself_by_its_rate() {
+    let start = SimulatorOptions::default().start;
+    let options = SimulatorOptions {
+        is_live: true,
+        has_snapshots: true,
+        rate: Some(0.5),
+        duplicate_rate: 0.0,
+        late_rate: 0.0,
+        ..SimulatorOptions::default()
+    };
+
+    let updates: Vec<i64> = Simulator::new(2, options)
+        .filter_map(|delivery| delivery.snapshot)
+        .map(|snapshot| snapshot.updated_at.as_second() - start.as_second())
+        .take(100)
+        .collect();
+
+    assert_eq!(updates, (1..=100).map(|event| event * 2).collect::<Vec<_>>());
+}
+
+#[test]
+fn a_snapshot_is_what_the_webhook_said() {
+    let options = SimulatorOptions { has_snapshots: true, ..SimulatorOptions::default() };
+    for delivery in Simulator::new(3, options).take(200) {
+        let mut said = value(&delivery)["msg"].clone();
+        if said["custom_fields"].is_null() {
+            said["custom_fields"] = json!({});
+        }
+
+        let snapshot = delivery.snapshot.expect("a snapshot");
+
+        assert_eq!(serde_json::from_str::<Value>(&snapshot.msg).expect("JSON"), said);
+        assert_eq!(said["id"], snapshot.id);
+        assert_eq!(said["legacy_id"], snapshot.legacy_id);
+    }
+}
+
+#[test]
+fn what_is_late_or_cut_has_happened_all_the_same() {
+    let options = SimulatorOptions {
+        has_snapshots: true,
+        poison_rate: 0.2,
+        late_rate: 0.2,
+        duplicate_rate: 0.0,
+        ..SimulatorOptions::default()
+    };
+    let mut simulator = Simulator::new(3, options);
+    let mut numbers: HashMap<String, Vec<usize>> = HashMap::new();
+    let mut unsent = 0;
+    for _ in 0..2_000 {
+        let delivery = simulator.next().expect("endless");
+        let aside = simulator.take_unsent();
+        unsent += usize::from(aside.is_some());
+        for happened in aside.iter().chain([&delivery]).filter(|event| event.kind == DeliveryKind::Event) {
+            let snapshot = happened.snapshot.as_ref().expect("a snapshot");
+            numbers.entry(snapshot.id.clone()).or_default().push(snapshot.number);
+        }
+    }
+
+    assert!(unsent > 100, "only {unsent}");
+    for told in numbers.values() {
+        assert_eq!(*told, (0..told.len()).collect::<Vec<_>>(), "one event after the other, none left out");
+    }
+}
+
+#[test]
 fn only_the_legacy_version_has_no_version_header() {
     let version_of = |version| {
         let delivery = simulator(version).next().expect("endless");

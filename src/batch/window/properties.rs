@@ -62,6 +62,7 @@ proptest! {
             bytes_max: BYTES_MAX,
             events_max: EVENTS_MAX,
             windows_max: WINDOWS_MAX,
+            minute_grace: Duration::from_secs(1),
             compression: Compression::None,
         });
         let mut now = begin;

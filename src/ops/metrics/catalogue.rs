@@ -9,7 +9,7 @@ pub(super) const ANSWER: &[f64] =
 pub(super) const WORK: &[f64] = &[0.01, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 900.0];
 /// Seconds since an event was acknowledged, up to a day.
 pub(super) const AGE: &[f64] =
-    &[0.5, 1.0, 2.0, 5.0, 10.0, 15.0, 30.0, 60.0, 120.0, 300.0, 900.0, 3_600.0, 21_600.0, 86_400.0];
+    &[0.5, 1.0, 2.0, 5.0, 10.0, 15.0, 20.0, 30.0, 60.0, 120.0, 300.0, 900.0, 3_600.0, 21_600.0, 86_400.0];
 
 pub(super) const BUILD: Metric =
     state("waybill_build_info", &["version"], "Always 1; the label is the program's version");
@@ -152,6 +152,70 @@ pub(super) const LOAD_FAILED: Metric = counts(
     "Failed loads by whose fault it was, lake or warehouse; and objects that are missing or unreadable",
 );
 
+pub(super) const POLL_REQUESTS: Metric = counts(
+    "waybill_poll_requests_total",
+    &["outcome"],
+    "Requests to AfterShip's REST API: ok, rate_limited, refused (4xx), failed (5xx or no answer), unreadable",
+);
+pub(super) const POLL_SNAPSHOTS: Metric = counts(
+    "waybill_poll_snapshots_total",
+    &["outcome"],
+    "Snapshots that the REST API gave: sent to the queue, or unchanged since they were sent last",
+);
+pub(super) const POLL_FAILED: Metric = counts(
+    "waybill_poll_failures_total",
+    &["step"],
+    "Polls that did not come to their end, by step: list, queue, state; the next one goes on from there",
+);
+pub(super) const POLL_UNTIL: Metric = state(
+    "waybill_poll_watermark_timestamp_seconds",
+    &[],
+    "All updates before this instant were asked for, seconds since 1970",
+);
+
+pub(super) const RECEIPTS: Metric = counts(
+    "waybill_receipt_objects_total",
+    &["result"],
+    "Receipts of a minute for `reconcile`: written ok, or failed and kept for the next attempt",
+);
+
+pub(super) const CANARY_TIME: Metric = times(
+    "waybill_canary_freshness_seconds",
+    &[],
+    AGE,
+    "From posting a canary at the public door to finding it in the facts; a lost one counts with its age",
+);
+pub(super) const CANARIES: Metric = counts(
+    "waybill_canary_requests_total",
+    &["outcome"],
+    "Canaries posted: found in the facts, refused at the door, or lost (not found in time)",
+);
+pub(super) const OLDEST_EVENT: Metric = state(
+    "waybill_freshness_oldest_event_seconds",
+    &[],
+    "Age of the oldest event that is acknowledged and not yet in the facts: queued, held, spooled or landed; 0 when there is none",
+);
+pub(super) const FRESHNESS_TARGET: Metric = state(
+    "waybill_freshness_target_seconds",
+    &[],
+    "What p99 of acknowledged to queryable should stay under, by the setting",
+);
+
+pub(super) const AWS_REQUESTS: Metric = counts(
+    "waybill_aws_requests_total",
+    &["place", "operation"],
+    "Requests sent to SQS and S3, attempts included: what the bill counts",
+);
+pub(super) const SPANS: Metric = counts(
+    "waybill_trace_spans_total",
+    &["result"],
+    "Spans for OpenTelemetry: sent, or dropped since the collector was away or too slow",
+);
+pub(super) const DISK_FREE: Metric =
+    state("waybill_disk_free_bytes", &["place"], "Free bytes of the disk that a place of ours is on");
+pub(super) const DISK_SIZE: Metric =
+    state("waybill_disk_size_bytes", &["place"], "Size of the disk that a place of ours is on");
+
 /// Every metric there is.
 pub const CATALOGUE: &[Metric] = &[
     BUILD,
@@ -194,4 +258,17 @@ pub const CATALOGUE: &[Metric] = &[
     TO_FACT,
     UNERASED,
     LOAD_FAILED,
+    POLL_REQUESTS,
+    POLL_SNAPSHOTS,
+    POLL_FAILED,
+    POLL_UNTIL,
+    RECEIPTS,
+    CANARY_TIME,
+    CANARIES,
+    OLDEST_EVENT,
+    FRESHNESS_TARGET,
+    AWS_REQUESTS,
+    SPANS,
+    DISK_FREE,
+    DISK_SIZE,
 ];

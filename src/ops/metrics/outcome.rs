@@ -40,6 +40,8 @@ macro_rules! outcomes {
 outcomes! {
     /// 200: the event is durable.
     Accepted = "accepted" in Accepted,
+    /// 200, for a canary of our own: it is no traffic.
+    Canary = "canary" in Accepted,
     /// 401: no signature of a configured product.
     SignatureMissing = "signature_missing" in Refused,
     /// 401: not base64 of 32 bytes.

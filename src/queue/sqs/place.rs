@@ -43,6 +43,7 @@ pub(super) fn writing_client(sdk: &SdkConfig, options: &SqsOptions) -> Client {
         .retry_config(RetryConfig::disabled())
         .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
         .interceptor(aws::ServerTime)
+        .interceptor(aws::CountRequests::of("sqs"))
         .build();
     Client::from_conf(config)
 }
@@ -55,6 +56,7 @@ pub(super) fn reading_client(sdk: &SdkConfig) -> Client {
         .retry_config(RetryConfig::standard().with_max_attempts(2))
         .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
         .interceptor(aws::ServerTime)
+        .interceptor(aws::CountRequests::of("sqs"))
         .build();
     Client::from_conf(config)
 }

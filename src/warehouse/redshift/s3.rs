@@ -39,6 +39,7 @@ impl S3Staging {
                 let config = aws_sdk_s3::config::Builder::from(&sdk)
                     .timeout_config(aws::timeouts(ATTEMPT, DEADLINE))
                     .force_path_style(aws::has_own_s3(&sdk))
+                    .interceptor(aws::CountRequests::of("s3"))
                     .build();
                 Client::from_conf(config)
             })

@@ -8,7 +8,10 @@ use axum::http::HeaderMap;
 use axum::routing::post;
 use tokio::net::TcpListener;
 
+use jiff::Timestamp;
+
 use crate::aftership::signature::{Product, Secrets, Verifier};
+use crate::aftership::simulator::{Shelf, Simulator, Snapshot};
 
 use super::*;
 
@@ -53,6 +56,24 @@ fn options(url: String) -> SendOptions {
 
 fn times(arrived: &Arrived) -> Vec<u32> {
     arrived.lock().unwrap_or_else(PoisonError::into_inner).values().copied().collect()
+}
+
+/// What has happened once the events of these options are sent.
+fn expected(options: &SendOptions) -> Vec<Snapshot> {
+    let mut simulator =
+        Simulator::new(options.seed, SimulatorOptions { has_snapshots: true, ..options.simulator.clone() });
+    let mut shelf = Shelf::default();
+    for _ in 0..options.count.expect("a count") {
+        let delivery = simulator.next().expect("endless");
+        for happened in simulator.take_unsent().iter().chain([&delivery]) {
+            shelf.put(happened);
+        }
+    }
+    shelf.snapshots().cloned().collect()
+}
+
+fn lying_on(shelf: &SharedShelf) -> Vec<Snapshot> {
+    shelf.lock().unwrap_or_else(PoisonError::into_inner).snapshots().cloned().collect()
 }
 
 #[test]
@@ -117,6 +138,89 @@ async fn a_wrong_secret_is_refused_at_once() {
 
     assert_eq!(report, SendReport { sent: 50, accepted: 0, refused: 50, unreachable: 0 });
     assert!(times(&arrived).is_empty());
+}
+
+#[tokio::test]
+async fn a_patient_sender_repeats_what_is_refused_as_well() {
+    let (url, arrived) = server(|times| if times < 3 { StatusCode::NOT_FOUND } else { StatusCode::OK }).await;
+    let options = SendOptions { is_patient_with_4xx: true, ..options(url) };
+
+    let report = run(options, |_| {}, CancellationToken::new()).await.expect("sent");
+
+    assert_eq!(report, SendReport { sent: 50, accepted: 50, refused: 0, unreachable: 0 });
+    assert_eq!(times(&arrived), [3; 50]);
+}
+
+#[tokio::test]
+async fn events_land_on_the_shelf_whatever_becomes_of_their_webhooks() {
+    type Answer = fn(u32) -> StatusCode;
+    let answers: [(&str, Answer); 3] = [
+        ("accepted", |_| StatusCode::OK),
+        ("refused", |_| StatusCode::BAD_REQUEST),
+        ("given up", |_| StatusCode::BAD_GATEWAY),
+    ];
+    for (fate, answer) in answers {
+        let (url, _) = server(answer).await;
+        let shelf = SharedShelf::default();
+        let mut options = SendOptions { shelf: Some(Arc::clone(&shelf)), ..options(url) };
+        options.simulator.poison_rate = 0.1;
+        options.simulator.late_rate = 0.1;
+        let expected = expected(&options);
+
+        let report = run(options, |_| {}, CancellationToken::new()).await.expect("sent");
+
+        assert_eq!(report.sent, 50);
+        assert!(expected.len() > 3);
+        assert_eq!(lying_on(&shelf), expected, "{fate}");
+    }
+}
+
+#[tokio::test]
+async fn what_nobody_is_told_of_lands_on_the_shelf_too() {
+    let shelf = SharedShelf::default();
+    let options = SendOptions { shelf: Some(Arc::clone(&shelf)), ..options(String::new()) };
+    let mut progress = Vec::new();
+
+    let happened = happen(&options, |number| progress.push(number), CancellationToken::new()).await;
+
+    assert_eq!(happened, 50);
+    assert_eq!(progress, (1..=50).collect::<Vec<_>>());
+    assert_eq!(lying_on(&shelf), expected(&options));
+}
+
+#[tokio::test]
+async fn a_stop_ends_what_would_happen_for_ever() {
+    let stop = CancellationToken::new();
+    let token = stop.clone();
+    let options = SendOptions { count: None, rate: Some(1e4), ..options(String::new()) };
+    let stop_at_ten = move |number| {
+        if number == 10 {
+            token.cancel();
+        }
+    };
+
+    let happened = happen(&options, stop_at_ten, stop).await;
+
+    assert_eq!(happened, 10);
+}
+
+#[tokio::test]
+async fn in_live_time_what_happens_is_of_now() {
+    let shelf = SharedShelf::default();
+    let mut options = SendOptions { shelf: Some(Arc::clone(&shelf)), ..options(String::new()) };
+    options.simulator.is_live = true;
+    options.clock_skew = SignedDuration::from_hours(5);
+
+    let begun = Timestamp::now().as_second();
+    happen(&options, |_| {}, CancellationToken::new()).await;
+    let ended = Timestamp::now().as_second();
+
+    let hours = 5 * 3600;
+    let lying = lying_on(&shelf);
+    assert!(lying.len() > 10);
+    for snapshot in lying {
+        assert!((begun + hours..=ended + hours).contains(&snapshot.updated_at.as_second()));
+    }
 }
 
 #[tokio::test]
