@@ -1,7 +1,7 @@
 # Everything starts here: `make` lists what there is.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: test-prometheus help duckdb build demo test test-build test-tools bench bench-warehouse freshness compare fuzz test-dbt test-airflow test-deploy redshift-sql surface overload torture lint deny sbom audit clean-data rust
+.PHONY: test-console test-prometheus help duckdb build demo test test-build test-tools bench bench-warehouse freshness compare cost fuzz test-dbt test-airflow test-deploy redshift-sql surface overload torture lint deny sbom audit clean-data rust
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1	/' | expand -t 22
@@ -36,8 +36,11 @@ bench: rust duckdb ## measure receive, batch and load beside the limits of this 
 freshness: rust duckdb ## how old events are when they can be queried, SECONDS=60 a step, onto EVENTS=1000000, until it breaks
 	cargo bench --locked --bench goals -- freshness $(or $(SECONDS),60) $(or $(EVENTS),1000000)
 
-compare: rust duckdb ## webhook, REST API or both, with outages of 0, 10 and 65 minutes played 60 times as fast, as a table; 14 minutes
+compare: rust duckdb ## webhook, REST API or both, with outages of 0, 10 and 65 minutes played 60 times as fast, as a table; 15 minutes
 	cargo bench --locked --bench goals -- compare
+
+cost: rust duckdb ## requests to SQS and S3 for a million events, fresh and lazy, as a table; 5 minutes
+	cargo bench --locked --bench goals -- cost 60
 
 overload: rust duckdb ## 1, 2, 5 and 10 times what the queue takes, SECONDS=15 each, as a table
 	cargo bench --locked --bench goals -- overload $(or $(SECONDS),15)
@@ -65,6 +68,9 @@ test-airflow: build ## run the DAGs of deploy/airflow in a real Airflow, which i
 
 test-prometheus: ## the alert rules: syntax, a fire and a no-fire case of each, and the queries of the dashboard; needs promtool, which it finds or unpacks once
 	@scripts/test-prometheus.sh
+
+test-console: build ## the console in Chromium, as its users see it; installs the browser once
+	@scripts/test-console.sh
 
 test-deploy: test-dbt test-airflow test-prometheus ## all of these
 

@@ -22,9 +22,11 @@ const KEY: &str = "bench-api-key";
 const SCALE: f64 = 60.0;
 /// Updates in a played minute.
 const RATE: f64 = 5.0;
-/// Played minutes before an outage and, at least, behind it.
+/// Played minutes before an outage and behind it.
 const BEFORE: u64 = 70;
-const AFTER: u64 = 150;
+const AFTER: u64 = 200;
+/// Of those behind it, the last ones bring no new updates: a poll each hour has to have had its turn.
+const REST: u64 = 75;
 /// How often the facts are looked at.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
 
@@ -137,7 +139,9 @@ async fn one(way: Way, outage: u64) -> Found {
     let mut server = Some(start());
     wait_for(listen).await;
     let stop = CancellationToken::new();
-    let sending = tokio::spawn(send(way, listen, Arc::clone(&shelf), stop.clone()));
+    // What is on its way when the last update has happened has the rest of the time, its repetitions included.
+    let happening = BEFORE + outage + AFTER - REST;
+    let sending = tokio::spawn(send(way, listen, happening, Arc::clone(&shelf), stop.clone()));
     let watch = Arc::new(Mutex::new(Watch::default()));
     let watching = tokio::spawn(look(dir.path().to_owned(), shelf, Arc::clone(&watch), stop.clone()));
 
@@ -154,14 +158,7 @@ async fn one(way: Way, outage: u64) -> Found {
         server = Some(start());
         wait_for(listen).await;
     }
-    tokio::time::sleep(Duration::from_secs(AFTER - 30)).await;
-    // No new updates: what is on its way has the rest.
-    watch.lock().unwrap_or_else(PoisonError::into_inner).is_closed = true;
-    tokio::time::sleep(Duration::from_secs(30)).await;
-    if way == Way::Api(60) {
-        // So that the last hour's updates have had their poll.
-        tokio::time::sleep(Duration::from_secs(40)).await;
-    }
+    tokio::time::sleep(Duration::from_secs(AFTER)).await;
     stop.cancel();
     let _ = sending.await;
     let _ = watching.await;
@@ -171,11 +168,13 @@ async fn one(way: Way, outage: u64) -> Found {
     found
 }
 
-async fn send(way: Way, listen: SocketAddr, shelf: SharedShelf, stop: CancellationToken) {
+/// Updates happen for so many seconds.
+async fn send(way: Way, listen: SocketAddr, seconds: u64, shelf: SharedShelf, stop: CancellationToken) {
     let options = SendOptions {
         url: format!("http://{listen}/webhooks/aftership"),
         secret: SECRET.to_owned(),
         rate: Some(RATE),
+        count: Some((RATE * seconds as f64) as u64),
         seed: 11,
         simulator: SimulatorOptions {
             is_live: true,
@@ -200,8 +199,6 @@ async fn send(way: Way, listen: SocketAddr, shelf: SharedShelf, stop: Cancellati
 struct Watch {
     /// By parcel: its updates, oldest first, with when we saw them happen and when the facts showed them.
     parcels: HashMap<String, Vec<(Timestamp, Instant, Option<Instant>)>>,
-    /// Newer updates do not count any more.
-    is_closed: bool,
 }
 
 async fn look(dir: PathBuf, shelf: SharedShelf, watch: Arc<Mutex<Watch>>, stop: CancellationToken) {
@@ -224,9 +221,6 @@ async fn look(dir: PathBuf, shelf: SharedShelf, watch: Arc<Mutex<Watch>>, stop: 
 
 fn happened(shelf: &SharedShelf, watch: &Mutex<Watch>) {
     let mut watch = watch.lock().unwrap_or_else(PoisonError::into_inner);
-    if watch.is_closed {
-        return;
-    }
     let shelf = shelf.lock().unwrap_or_else(PoisonError::into_inner);
     for snapshot in shelf.snapshots() {
         let updates = watch.parcels.entry(snapshot.id.clone()).or_default();

@@ -4,6 +4,7 @@
 #![allow(unreachable_pub, reason = "a bench has no outside")]
 
 mod compare;
+mod cost;
 mod freshness;
 mod generator;
 mod overload;
@@ -51,6 +52,12 @@ fn main() {
         let mut report = Report::new(true);
         let events = arguments.iter().filter_map(|argument| argument.parse::<u64>().ok()).nth(1).unwrap_or(0);
         runtime.block_on(freshness::run(events, seconds, &mut report));
+        report.print();
+        return;
+    }
+    if arguments.iter().any(|argument| argument == "cost") {
+        let mut report = Report::new(true);
+        runtime.block_on(cost::run(seconds, &mut report));
         report.print();
         return;
     }

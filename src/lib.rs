@@ -50,7 +50,7 @@ pub mod forget;
 
 pub mod canary;
 
-// TEMP pub mod console;
+pub mod console;
 
 pub mod ops;
 

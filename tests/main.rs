@@ -47,6 +47,7 @@ mod journeys {
     pub mod order;
     pub mod outage;
     pub mod overload;
+    pub mod poll;
     #[cfg(target_os = "linux")]
     pub mod power_loss;
     pub mod privacy;
@@ -63,6 +64,7 @@ mod journeys {
 
 mod surface {
     pub mod commands;
+    pub mod console;
     pub mod dashboards;
     pub mod failures;
     pub mod fuzz_corpus;

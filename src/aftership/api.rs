@@ -6,7 +6,8 @@
 //!
 //! *Page numbers* shift: a tracking that changes while we page leaves the window, and all behind it move up by one, past
 //! a reader that goes forward. So pages are read from the last one down to the first, where whatever moves up is met
-//! again. Page 1 is read twice for that: at first to learn how many there are, and at last.
+//! again. Page 1 is read twice for that: at first to learn how many there are, and at last. A count that AfterShip may have
+//! cut off says nothing about the last page: who goes on from such a page 1 gets [`Unreadable::TooMany`].
 //!
 //! *Windows* are taken as inclusive at both ends; nobody says so. Whoever asks lets windows overlap by minutes, so that
 //! it does not matter.
@@ -39,6 +40,9 @@ pub const KEPT_DAYS: i64 = 120;
 
 /// The event code of a snapshot that we asked for. AfterShip itself sends no such event.
 pub const SNAPSHOT_EVENT: &str = "tracking_snapshot";
+
+/// Some say that older versions count no further, however many there are.
+pub(super) const COUNT_MAX: u64 = 10_000;
 
 /// What an id may be made of; the slash of a `slug/tracking_number` stays, since that is a path of legacy versions.
 const ID: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'/');
@@ -114,7 +118,7 @@ pub struct Snapshot {
     pub key: EventKey,
 }
 
-/// Why an answer is of no use. May heal: an answer that was cut short reads like that too.
+/// Why an answer is of no use. May heal, but for the last: an answer that was cut short reads like that too.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Unreadable {
     /// Not UTF-8, not JSON, or cut short.
@@ -126,6 +130,9 @@ pub enum Unreadable {
     /// It says that there is more, and not where.
     #[error("the answer says that there are more trackings, and not where")]
     NoNext,
+    /// More than page numbers reach: the same question would get the same answer.
+    #[error("there are more trackings than older versions of the API count")]
+    TooMany,
 }
 
 /// The address of a list below the API's origin. `base_path`: of the version, as `/tracking/2026-07`.
@@ -187,7 +194,7 @@ pub fn read_page(body: &[u8], asked: &ListQuery) -> Result<ListPage, Unreadable>
     let pagination = data.raw("pagination").and_then(Members::of);
     let paging = pagination.as_ref().unwrap_or(&data);
     page.total = paging.number("total").or_else(|| paging.number("count"));
-    page.next = next(paging, page.total, written.len(), asked)?;
+    page.next = next(paging, page.total, written.is_empty(), asked)?;
     Ok(page)
 }
 
@@ -234,11 +241,11 @@ fn snapshot(json: Bytes) -> Result<Snapshot, Bytes> {
     })
 }
 
-/// Where a list goes on after an answer with `count` trackings.
+/// Where a list goes on after an answer.
 fn next(
     paging: &Members<'_>,
     total: Option<u64>,
-    count: usize,
+    is_empty: bool,
     asked: &ListQuery,
 ) -> Result<Option<Next>, Unreadable> {
     let cursor = paging.string("next_cursor");
@@ -253,16 +260,19 @@ fn next(
         return match cursor {
             _ if is_more == Some(false) => Ok(None),
             Some(cursor) => Ok(Some(Next::Cursor(cursor))),
-            // A short answer is the last one, whatever it says of itself.
-            None if is_more == Some(true) && count >= usize::from(asked.limit) => Err(Unreadable::NoNext),
+            // However few there are in it: to take it for the last one could lose the others for good.
+            None if is_more == Some(true) => Err(Unreadable::NoNext),
             None => Ok(None),
         };
     };
     let Some(total) = total else {
         // Nobody tells where the end is: forward then.
-        return Ok((is_more == Some(true) && count > 0).then(|| Next::Page(page.saturating_add(1))));
+        return Ok((is_more == Some(true) && !is_empty).then(|| Next::Page(page.saturating_add(1))));
     };
     if asked.next.is_some() {
+        if total >= COUNT_MAX {
+            return Err(Unreadable::TooMany);
+        }
         return Ok((page > 1).then(|| Next::Page(page - 1)));
     }
     let limit =

@@ -111,6 +111,13 @@ pub enum ApiError {
     /// The list has to begin again.
     #[error("AfterShip's API no longer takes the cursor")]
     CursorExpired,
+    /// The list has to be asked for in shorter spans.
+    #[error(
+        "AfterShip's API has {} trackings or more in this span, and its older versions count no further (a dated \
+         version from 2024-10 on in WAYBILL_AFTERSHIP_API_URL has no such limit)",
+        api::COUNT_MAX
+    )]
+    TooMany,
     /// May heal: the network, a limit, AfterShip's own faults.
     #[error("AfterShip's API is unavailable: {0}")]
     Unavailable(String),
@@ -188,7 +195,8 @@ impl Api {
         Ok(Api(Arc::new(Inner { client, options, key, origin, base_path, gap, next_at })))
     }
 
-    /// Some trackings, and the time by AfterShip's clock.
+    /// Some trackings, and the time by AfterShip's clock. [`ApiError::TooMany`] comes with the second answer: the first one
+    /// tells how many there are.
     pub async fn list(&self, query: &ListQuery) -> Result<(ListPage, Option<Timestamp>), ApiError> {
         let path = api::path_and_query(&self.0.base_path, query);
         let outcome = self.ask(&path, |body| api::read_page(body, query)).await;
@@ -298,6 +306,10 @@ impl Api {
                     metrics::poll_request("ok");
                     Fate::Answered(found, answer.date)
                 }
+                Err(Unreadable::TooMany) => {
+                    metrics::poll_request("ok");
+                    Fate::Never(ApiError::TooMany)
+                }
                 Err(error) => {
                     metrics::poll_request("unreadable");
                     Fate::Again(ApiError::Unreadable(error.to_string()))
@@ -336,7 +348,9 @@ impl Api {
         let bytes_max = self.0.options.answer_bytes_max;
         let body = Limited::new(body, bytes_max).collect().await.map_err(|error| {
             if error.is::<LengthLimitError>() {
-                ApiError::Unreadable(format!("it is larger than {bytes_max} bytes; ask for smaller pages"))
+                ApiError::Unreadable(format!(
+                    "it is larger than {bytes_max} bytes, as no page of AfterShip's is; check WAYBILL_AFTERSHIP_API_URL"
+                ))
             } else {
                 unavailable(&*error)
             }

@@ -94,6 +94,12 @@ fn read_levels(body: &[u8], levels: usize) -> Result<Webhook<'_>, Unreadable> {
     }
 }
 
+/// AfterShip's event code of a body that may be no event otherwise.
+pub fn event_code(body: &[u8]) -> Option<String> {
+    let doc = json::parse_levels(body, 1).ok()?;
+    doc.root.get("event").and_then(text)
+}
+
 impl<'a> Webhook<'a> {
     /// The tracking as AfterShip sent it.
     pub fn msg(&self) -> &Json<'a> {
@@ -164,6 +170,14 @@ mod tests {
         assert_eq!(webhook.tracking_id(), "t1");
         assert_eq!(webhook.msg().get("tag").and_then(Json::as_str), Some("InTransit"));
         assert!(!webhook.is_test());
+    }
+
+    #[test]
+    fn the_code_is_read_of_what_is_no_event() {
+        assert_eq!(event_code(br#"{"event":"edd_revise","msg":{}}"#).as_deref(), Some("edd_revise"));
+        for body in [&b""[..], b"[]", b"{\"event\":{}}", b"{\"event\":\"x\""] {
+            assert_eq!(event_code(body), None);
+        }
     }
 
     #[test]

@@ -37,7 +37,12 @@ pub(super) fn start(
             return None;
         }
     };
-    let known = newest(settings)?;
+    let Some(known) = newest(settings) else {
+        tracing::warn!(
+            "no canaries: there is no webhook secret to sign them with; set WAYBILL_WEBHOOK_SECRETS"
+        );
+        return None;
+    };
     let sources = sources.clone();
     let canary = Canary {
         settings: CanarySettings::new(url, name(settings), settings.freshness),

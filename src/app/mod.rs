@@ -54,6 +54,9 @@ const EXIT_CONFIG: u8 = 78;
 /// Exit code for a command line that cannot be used; clap's own.
 const EXIT_USAGE: u8 = 2;
 
+/// How long the last spans may take; nothing when there are none.
+const FLUSH_MAX: std::time::Duration = std::time::Duration::from_millis(1_500);
+
 /// A fault that restarting will not mend: exit code 78.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
@@ -79,7 +82,11 @@ pub fn run(cli: Cli, flags: BTreeMap<String, String>) -> ExitCode {
             return ExitCode::from(1);
         }
     };
-    let outcome = runtime.block_on(dispatch(cli, flags));
+    let outcome = runtime.block_on(async {
+        let outcome = dispatch(cli, flags).await;
+        crate::ops::traces::flush(FLUSH_MAX).await;
+        outcome
+    });
     // Blocking work that outlived its drain (a hung disk, a hung network) must not hold the exit up.
     runtime.shutdown_timeout(std::time::Duration::from_millis(500));
     match outcome {

@@ -29,9 +29,9 @@ use crate::warehouse::{ShopOutcome, Warehouse};
 
 use super::places::{self, Queues};
 use super::receipts::Receipts;
-use super::running::{DRAIN_MAX, Running, bind_all, bind_ops, watch_queues};
+use super::running::{DRAIN_MAX, Running, Shown, bind_all, bind_ops, watch_queues};
 use super::status::{bytes_bar, progress_bar};
-use super::{Exit, Sources, Usage, ended, list, secrets, shop};
+use super::{Exit, Sources, Usage, canary, ended, list, secrets, shop};
 
 /// As a choice of what to load: the parcels, not the shop's files.
 const TRACKINGS: &str = "trackings";
@@ -48,7 +48,8 @@ pub(super) async fn receive(sources: &Sources, ports: &cli::Ports) -> anyhow::Re
     let queues = places::queue(&settings).await?;
     let running = Running::new(settings);
     running.end_with(queues.disk.as_ref());
-    let (listener, _, _) = bind_all(&running, ports, None, false).await?;
+    let shown = Shown { queue: Some(Arc::clone(&queues.main)), ..Shown::default() };
+    let (listener, _, _) = bind_all(&running, ports, shown, false).await?;
     secrets::watch(&running, sources.clone(), verifier.clone());
     let received = Arc::new(Received::default());
     let receipts = Receipts::begin_if_lake(&running.settings, Source::Webhook).await?;
@@ -80,7 +81,9 @@ pub(super) async fn batch(sources: &Sources, arguments: &cli::Mover) -> anyhow::
     if arguments.once {
         running.settings.ops_listen = None;
     }
-    let _ops = bind_ops(&running, &arguments.ports, None).await?;
+    let shown =
+        Shown { queue: Some(Arc::clone(&queues.main)), lake: Some(Arc::clone(&lake)), ..Shown::default() };
+    let _ops = bind_ops(&running, &arguments.ports, shown).await?;
     let stop = running.shutdown.draining_token();
     let mover = batch_mover(&running, &queues, &lake, &landed, suppressed);
     if arguments.once {
@@ -142,12 +145,15 @@ pub(super) async fn load(sources: &Sources, arguments: &cli::Load) -> anyhow::Re
     if arguments.once {
         running.settings.ops_listen = None;
     }
-    let _ops = bind_ops(&running, &arguments.ports, Some(warehouse.clone())).await?;
+    let shown =
+        Shown { lake: Some(Arc::clone(&lake)), warehouse: Some(Arc::clone(&warehouse)), ..Shown::default() };
+    let _ops = bind_ops(&running, &arguments.ports, shown).await?;
     let loaded = Arc::new(Loaded::default());
     let load = load_mover(&running, &lake, &warehouse, &loaded, None, suppressed);
     let shop = retail.map(|files| shop_mover(&running, files, &warehouse, &loaded));
     let stop = running.shutdown.draining_token();
     if !arguments.once {
+        canary::start(&running, sources, None, &warehouse, false, stop.clone());
         let shop = shop.map(|shop| tokio::spawn(shop.run(stop.clone())));
         load.run(stop).await;
         if let Some(shop) = shop {

@@ -204,7 +204,10 @@ pub(super) fn api(settings: &Settings) -> anyhow::Result<Api> {
         rate: settings.poll_rate,
         ..ApiOptions::default()
     };
-    Api::open(options).map_err(|error| Misconfigured(format!("WAYBILL_AFTERSHIP_API_URL: {error}")).into())
+    Api::open(options).map_err(|error| {
+        Misconfigured(format!("{error}; look at WAYBILL_AFTERSHIP_API_URL and WAYBILL_AFTERSHIP_API_KEY"))
+            .into()
+    })
 }
 
 /// Where the shop's files are, if anywhere. Nothing is made there.

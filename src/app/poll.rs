@@ -13,32 +13,37 @@ use crate::settings::Need;
 
 use super::places;
 use super::receipts::Receipts;
-use super::running::{DRAIN_MAX, Running, bind_ops, watch_queues};
+use super::running::{DRAIN_MAX, Running, Shown, bind_ops, watch_queues};
 use super::status::progress_bar;
 use super::{Exit, Sources, Usage, ended};
 
 pub(super) async fn run(sources: &Sources, arguments: &cli::Poll) -> anyhow::Result<Exit> {
     let since = arguments.since.as_deref().map(since).transpose()?;
     let settings = sources.gather(&[Need::Queue, Need::Lake, Need::Api])?;
-    let queues = places::queue(&settings).await?;
+    // The spool belongs to the receiver.
+    let queues = places::queue(&settings.without_spool()).await?;
     let lake = places::lake(&settings).await?;
     let mut running = Running::new(settings);
     running.end_with(queues.disk.as_ref());
     if arguments.mover.once {
         running.settings.ops_listen = None;
     }
-    let _ops = bind_ops(&running, &arguments.mover.ports, None).await?;
+    let shown =
+        Shown { queue: Some(Arc::clone(&queues.main)), lake: Some(Arc::clone(&lake)), ..Shown::default() };
+    let _ops = bind_ops(&running, &arguments.mover.ports, shown).await?;
     let receipts = Receipts::begin(&running.settings, Source::Api, &lake);
     let poll = poll_mover(&running, &queues.main, &lake, &receipts, since)?;
     let stop = running.shutdown.draining_token();
     if !arguments.mover.once {
         let watching = watch_queues(&running, &queues);
-        poll.run(stop).await;
-        let _ = tokio::time::timeout(DRAIN_MAX, async {
+        let polling = running.watch_over("poll", tokio::spawn(poll.run(stop)));
+        running.shutdown.draining().await;
+        let drain = async {
+            let _ = polling.await;
             receipts.end().await;
             queues.main.close().await;
-        })
-        .await;
+        };
+        let _ = tokio::time::timeout(DRAIN_MAX, drain).await;
         watching.abort();
         return running.outcome();
     }
@@ -55,7 +60,7 @@ pub(super) async fn run(sources: &Sources, arguments: &cli::Poll) -> anyhow::Res
     let report = outcome?;
     println!("{}", serde_json::to_string(&report)?);
     running.outcome()?;
-    Ok(ended(&arguments.mover, report.unreadable, stop.is_cancelled()))
+    Ok(ended(&arguments.mover, report.unreadable + report.too_large, stop.is_cancelled()))
 }
 
 fn since(text: &str) -> anyhow::Result<Timestamp> {

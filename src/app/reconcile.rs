@@ -1,33 +1,39 @@
 //! `waybill reconcile`.
 
 mod table;
+mod waiting;
 
 use std::io::IsTerminal;
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 use tokio_util::sync::CancellationToken;
-use tracing::warn;
 
+use crate::aftership::client::Api;
 use crate::cli;
 use crate::event;
 use crate::lake::Lake;
 use crate::load::{Load, LoadSettings, Loaded};
 use crate::ops::health::Health;
-use crate::queue::Queue;
-use crate::queue::disk::{DiskOptions, DiskQueue};
-use crate::reconcile::rebuild::{self, Compared};
-use crate::reconcile::sweep::{self, HealOrder, Healed, Sweep};
+use crate::reconcile::rebuild::{self, Compared, Times};
+use crate::reconcile::sweep::{self, HealOrder, Healed, OnItsWay, Sweep};
 use crate::reconcile::{Reconcile, ReconcileSettings, Report, Span};
-use crate::settings::{Need, QueueAddress, Settings};
+use crate::settings::{Need, Settings};
 use crate::warehouse::duckdb::{DuckDbOptions, DuckDbWarehouse};
 use crate::warehouse::{SchemaState, Warehouse};
 
 use super::dead_letters::interrupted;
 use super::{Exit, Misconfigured, Sources, Usage, places, status};
+
+use waiting::{queue, spooled};
+
+/// Least time that what is acknowledged, or known to AfterShip, is given to arrive.
+const TRAVEL_LEAST: Duration = Duration::from_secs(10 * 60);
+/// How often a message may come again before it has landed.
+const LEASES: u32 = 3;
 
 /// What is printed as JSON.
 #[derive(Serialize)]
@@ -35,10 +41,13 @@ struct Output<'a> {
     is_clean: bool,
     #[serde(flatten)]
     report: &'a Report,
-    /// `None` without an API key.
+    /// `None` without an API key, or when AfterShip could not be asked.
     aftership: Option<Aftership>,
     healed: Option<Healed>,
     rebuilt: Option<Vec<Compared>>,
+    /// Why AfterShip's list was not compared, though it was to be.
+    #[serde(skip)]
+    fault: Option<String>,
 }
 
 /// AfterShip's list in numbers.
@@ -63,28 +72,48 @@ pub(super) async fn run(sources: &Sources, arguments: &cli::Reconcile) -> anyhow
         SchemaState::Current => {}
         state => return Err(Misconfigured(places::schema_fault(state)).into()),
     }
-    let queue = queue(&settings, arguments.heal).await?;
+    let api = match &settings.aftership_api_key {
+        Some(_) => Some(places::api(&settings)?),
+        None => None,
+    };
+    let (queue, set_aside) = queue(&settings, arguments.heal).await?;
+    let patience = patience(&settings);
     let reconcile = Reconcile {
         lake: Arc::clone(&lake),
         warehouse: Arc::clone(&warehouse),
         queue: queue.clone(),
         settings: ReconcileSettings {
             deep: arguments.deep,
-            load_grace: ReconcileSettings::default().load_grace.max(settings.load_every() * 2),
             spooled: spooled(&settings).await,
+            set_aside,
+            behind_grace: patience.behind_grace + settle(arguments, now)?,
+            ..patience
         },
     };
-    let outcome = Box::pin(all(arguments, &settings, &reconcile, span, now)).await;
+    let outcome = Box::pin(all(arguments, &settings, &reconcile, api.as_ref(), span, now)).await;
     if let Some(queue) = queue {
         queue.close().await;
     }
     outcome
 }
 
+/// How long things may be on their way, by the settings of those who carry them.
+pub(super) fn patience(settings: &Settings) -> ReconcileSettings {
+    let travel = settings.burst_every().unwrap_or(settings.batch_age);
+    let usual = ReconcileSettings::default();
+    ReconcileSettings {
+        load_grace: usual.load_grace.max(settings.load_every() * 2),
+        travel_max: TRAVEL_LEAST.max(travel + settings.batch_lease * LEASES),
+        behind_grace: travel.max(settings.poll_interval) + settings.load_every(),
+        ..usual
+    }
+}
+
 async fn all(
     arguments: &cli::Reconcile,
     settings: &Settings,
     reconcile: &Reconcile,
+    api: Option<&Api>,
     span: Span,
     now: Timestamp,
 ) -> anyhow::Result<Exit> {
@@ -97,20 +126,28 @@ async fn all(
     bar.finish_and_clear();
     let mut report = report?;
 
-    let sweep = sweep(settings, reconcile, span, now).await?;
-    let healed = match &sweep {
-        Some(sweep) if arguments.heal => heal(arguments, reconcile, sweep).await?,
+    let (sweep, fault) = match sweep(api, reconcile, span, now).await {
+        Ok(sweep) => (sweep, None),
+        // The rest is found all the same, and must not be lost with it.
+        Err(error) => (None, Some(format!("AfterShip's list was not compared: {error:#}"))),
+    };
+    report.notes.extend(fault.clone());
+    let healed = match (api, &sweep) {
+        (Some(api), Some(sweep)) if arguments.heal => heal(arguments, reconcile, api, sweep).await?,
         _ => None,
     };
     if let Some(sweep) = &sweep {
-        let is_healed = healed.as_ref().is_some_and(|healed| healed.sent == healed.chosen);
-        report.differences.extend(sweep.differences(is_healed));
+        let is_healed = healed.as_ref().is_some_and(Healed::is_whole);
+        let grace = SignedDuration::try_from(reconcile.settings.behind_grace).unwrap_or(SignedDuration::MAX);
+        let on_its_way = OnItsWay::of(&report, now, grace);
+        report.differences.extend(sweep.differences(is_healed, on_its_way));
+        report.notes.extend(sweep.notes());
     }
     let rebuilt =
         if arguments.rebuild { Some(rebuild(settings, reconcile, span.until.min(now)).await?) } else { None };
 
     let output = Output {
-        is_clean: report.is_clean() && rebuilt.iter().flatten().all(Compared::is_same),
+        is_clean: fault.is_none() && report.is_clean() && rebuilt.iter().flatten().all(Compared::is_same),
         aftership: sweep.map(|sweep| Aftership {
             listed: sweep.listed,
             behind: sweep.behind.len(),
@@ -119,6 +156,7 @@ async fn all(
         report: &report,
         healed,
         rebuilt,
+        fault,
     };
     match arguments.format {
         cli::ListFormat::Json => println!("{}", serde_json::to_string_pretty(&output)?),
@@ -134,6 +172,12 @@ fn verdict(output: &Output<'_>) -> anyhow::Result<Exit> {
     }
     let open = output.report.differences.iter().filter(|difference| !difference.is_explained).count();
     let tables = output.rebuilt.iter().flatten().filter(|compared| !compared.is_same()).count();
+    if let Some(fault) = &output.fault
+        && open == 0
+        && tables == 0
+    {
+        bail!("{fault}");
+    }
     match tables {
         0 => bail!("{open} differences without an explanation"),
         tables => bail!(
@@ -153,12 +197,7 @@ fn span(arguments: &cli::Reconcile, now: Timestamp) -> anyhow::Result<Span> {
         Some(text) => when("--until", text)?.min(now),
         None => now,
     };
-    // A time back is a length, too.
-    let settle = event::since(&arguments.settle, now)
-        .filter(|_| !arguments.settle.contains('-'))
-        .and_then(|at| Duration::try_from(now.duration_since(at)).ok())
-        .ok_or_else(|| Usage(format!("--settle {}: write a time, as 30s or 2m", arguments.settle)))?;
-    let span = Span::settled(from, until, settle);
+    let span = Span::settled(from, until, settle(arguments, now)?);
     if span.from >= span.until {
         return Err(Usage(
             "there is no minute to look at: --since is not before --until, less the time of --settle"
@@ -169,54 +208,24 @@ fn span(arguments: &cli::Reconcile, now: Timestamp) -> anyhow::Result<Span> {
     Ok(span)
 }
 
-/// The queue, to see how full it is: a folder that is not there is not made, and an SQS that is away is no reason not to
-/// compare the rest. `is_needed`: to send to it.
-async fn queue(settings: &Settings, is_needed: bool) -> anyhow::Result<Option<Arc<dyn Queue>>> {
-    match &settings.queue {
-        None => return Ok(None),
-        Some(QueueAddress::File(dir)) if !dir.is_dir() && !is_needed => return Ok(None),
-        Some(_) => {}
-    }
-    // The spool belongs to the receiver.
-    match places::queue(&settings.without_spool()).await {
-        Ok(queues) => Ok(Some(queues.main)),
-        Err(error) if !is_needed => {
-            warn!(%error, "cannot open the queue: going on without it");
-            Ok(None)
-        }
-        Err(error) => Err(error),
-    }
-}
-
-/// Messages in the spool, if a receiver on this machine has one.
-async fn spooled(settings: &Settings) -> u64 {
-    let Some(dir) = settings.spool.as_ref().filter(|dir| dir.is_dir()) else { return 0 };
-    match DiskQueue::open(dir, DiskOptions::default()) {
-        Ok(spool) => {
-            let depth = spool.depth().await;
-            spool.close().await;
-            depth.map_or(0, |depth| depth.ready + depth.leased)
-        }
-        Err(error) => {
-            warn!(%error, "cannot look into the spool: what waits there counts as lost");
-            0
-        }
-    }
+/// A time back is a length, too.
+fn settle(arguments: &cli::Reconcile, now: Timestamp) -> anyhow::Result<Duration> {
+    event::since(&arguments.settle, now)
+        .filter(|_| !arguments.settle.contains('-'))
+        .and_then(|at| Duration::try_from(now.duration_since(at)).ok())
+        .ok_or_else(|| Usage(format!("--settle {}: write a time, as 30s or 2m", arguments.settle)).into())
 }
 
 async fn sweep(
-    settings: &Settings,
+    api: Option<&Api>,
     reconcile: &Reconcile,
     span: Span,
     now: Timestamp,
 ) -> anyhow::Result<Option<Sweep>> {
-    if settings.aftership_api_key.is_none() {
-        return Ok(None);
-    }
-    let api = places::api(settings)?;
+    let Some(api) = api else { return Ok(None) };
     let bar = status::progress_bar("trackings");
     let sweep = reconcile
-        .sweep(&api, span.from, span.until.min(now), |done, of| {
+        .sweep(api, span.from, span.until.min(now), |done, of| {
             bar.set_length(of);
             bar.set_position(done);
         })
@@ -229,6 +238,7 @@ async fn sweep(
 async fn heal(
     arguments: &cli::Reconcile,
     reconcile: &Reconcile,
+    api: &Api,
     sweep: &Sweep,
 ) -> anyhow::Result<Option<Healed>> {
     if sweep.behind.is_empty() {
@@ -250,7 +260,8 @@ async fn heal(
     };
     let stop = interrupted();
     let bar = status::progress_bar("trackings");
-    let healed = sweep::heal(reconcile.lake.as_ref(), queue.as_ref(), sweep, &order, &stop, |done, of| {
+    let (lake, queue) = (reconcile.lake.as_ref(), queue.as_ref());
+    let healed = sweep::heal(api, lake, queue, sweep, &order, &stop, |done, of| {
         bar.set_length(of);
         bar.set_position(done);
     })
@@ -260,12 +271,14 @@ async fn heal(
 }
 
 /// Loads the whole lake into a file of its own, and compares: whatever the warehouse is, it is only read. Trackings with
-/// events since `settled` are on their way, and left out.
+/// events since `settled`, or that are loaded meanwhile, are on their way, and left out.
 async fn rebuild(
     settings: &Settings,
     reconcile: &Reconcile,
     settled: Timestamp,
 ) -> anyhow::Result<Vec<Compared>> {
+    let load_grace = reconcile.settings.load_grace;
+    let times = Times::begin(reconcile.warehouse.as_ref(), settled, load_grace, Timestamp::now()).await?;
     let dir = tempfile::Builder::new().prefix("waybill-rebuild-").tempdir();
     let dir = dir.context("cannot make a folder for the rebuilt warehouse")?;
     let options = DuckDbOptions { memory: settings.warehouse_memory.clone(), ..DuckDbOptions::default() };
@@ -278,7 +291,7 @@ async fn rebuild(
         bail!("interrupted: nothing was compared with a rebuild");
     }
     let warehouse = reconcile.warehouse.as_ref();
-    let recent = rebuild::touched_since(warehouse, settled).await?;
+    let recent = rebuild::on_their_way(warehouse, scratch.as_ref(), &times).await?;
     let bar = status::progress_bar("rows");
     let compared = rebuild::compare_tables(warehouse, scratch.as_ref(), &recent, |table, rows| {
         bar.set_message(table);
@@ -286,7 +299,9 @@ async fn rebuild(
     })
     .await;
     bar.finish_and_clear();
-    Ok(compared?)
+    let tallies = compared?;
+    let recent = rebuild::on_their_way(warehouse, scratch.as_ref(), &times).await?;
+    Ok(tallies.into_iter().map(|tally| tally.without(&recent)).collect())
 }
 
 async fn load_all(

@@ -12,6 +12,8 @@ use tokio::task::JoinHandle;
 use tracing::{error, warn};
 
 use crate::cli;
+use crate::console::{Console, ConsoleParts};
+use crate::lake::Lake;
 use crate::ops::clock;
 use crate::ops::health::{self, Health};
 use crate::ops::shutdown::Shutdown;
@@ -107,31 +109,55 @@ impl Running {
         }
     }
 
-    /// The operators' listener, with the admin API when this process has the warehouse.
+    /// The operators' listener: health, metrics and the console, with the admin API's queries when this process has the
+    /// warehouse.
     async fn ops(
         &self,
-        warehouse: Option<Arc<dyn Warehouse>>,
+        shown: Shown,
         or_free: bool,
     ) -> anyhow::Result<(Option<SocketAddr>, Option<Announced>)> {
         let Some(address) = self.settings.ops_listen else { return Ok((None, None)) };
         let listener = bind_or_free(address, "WAYBILL_OPS_LISTEN", or_free).await?;
         let bound = listener.local_addr()?;
+        let own = Secret::new(uuid::Uuid::new_v4().simple().to_string());
+        let tokens: Vec<Secret> = self.settings.ops_token.iter().cloned().chain([own.clone()]).collect();
         let mut router = health::router(self.health.clone(), self.metrics.clone());
         let mut announced = None;
-        if let Some(warehouse) = warehouse {
-            let own = Secret::new(uuid::Uuid::new_v4().simple().to_string());
+        if let Some(warehouse) = &shown.warehouse {
             if let Some(WarehouseAddress::DuckDb(file)) = &self.settings.warehouse {
                 announced = Some(
                     Served::announce(file, bound.to_string(), &own)
                         .context("cannot announce the admin API")?,
                 );
             }
-            let tokens = self.settings.ops_token.iter().cloned().chain([own]).collect();
-            router = router.merge(admin::router(warehouse, tokens));
+            router = router.merge(admin::router(Arc::clone(warehouse), tokens.clone()));
         }
+        let console = Console::new(ConsoleParts {
+            health: self.health.clone(),
+            metrics: self.metrics.clone(),
+            queue: shown.queue,
+            lake: shown.lake,
+            warehouse: shown.warehouse,
+            tokens,
+            is_loopback: bound.ip().is_loopback(),
+            freshness_target: self.settings.freshness,
+            patience: super::reconcile::patience(&self.settings),
+            is_demo: shown.is_demo,
+        });
+        tokio::spawn(console.clone().sample(self.shutdown.draining_token()));
+        router = router.merge(console.router());
         tokio::spawn(listener::serve(listener, router, listener::Limits::default()));
         Ok((Some(bound), announced))
     }
+}
+
+/// What the console has to show, of what this process uses.
+#[derive(Default)]
+pub(super) struct Shown {
+    pub(super) queue: Option<Arc<dyn Queue>>,
+    pub(super) lake: Option<Arc<dyn Lake>>,
+    pub(super) warehouse: Option<Arc<dyn Warehouse>>,
+    pub(super) is_demo: bool,
 }
 
 async fn bind(address: SocketAddr, name: &str) -> anyhow::Result<TcpListener> {
@@ -151,11 +177,11 @@ async fn bind_or_free(address: SocketAddr, name: &str, or_free: bool) -> anyhow:
 pub(super) async fn bind_all(
     running: &Running,
     ports: &cli::Ports,
-    warehouse: Option<Arc<dyn Warehouse>>,
+    shown: Shown,
     or_free: bool,
 ) -> anyhow::Result<(TcpListener, Option<SocketAddr>, Option<Announced>)> {
     let listener = bind_or_free(running.settings.listen, "WAYBILL_LISTEN", or_free).await?;
-    let (ops, announced) = running.ops(warehouse, or_free).await?;
+    let (ops, announced) = running.ops(shown, or_free).await?;
     tell_ports(ports, Some(listener.local_addr()?), ops)?;
     Ok((listener, ops, announced))
 }
@@ -163,9 +189,9 @@ pub(super) async fn bind_all(
 pub(super) async fn bind_ops(
     running: &Running,
     ports: &cli::Ports,
-    warehouse: Option<Arc<dyn Warehouse>>,
+    shown: Shown,
 ) -> anyhow::Result<Option<Announced>> {
-    let (ops, announced) = running.ops(warehouse, false).await?;
+    let (ops, announced) = running.ops(shown, false).await?;
     tell_ports(ports, None, ops)?;
     Ok(announced)
 }

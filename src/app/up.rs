@@ -23,7 +23,7 @@ use super::movers::{Door, FINISH_WITH_OTHERS, batch_mover, load_mover, shop_move
 use super::places::{self, Queues};
 use super::poll::poll_mover;
 use super::receipts::Receipts;
-use super::running::{DRAIN_MAX, Running, bind_all, watch_queues};
+use super::running::{DRAIN_MAX, Running, Shown, bind_all, watch_queues};
 use super::status::{Counts, FolderLock, StatusLine};
 use super::{Exit, Sources, canary, demo, secrets};
 
@@ -52,7 +52,7 @@ pub(super) async fn up(sources: &Sources, arguments: &cli::Up) -> anyhow::Result
     let (listener, ops, _announced) = bind_all(
         &running,
         &arguments.ports,
-        Some(places.warehouse.clone()),
+        places.shown(arguments.demo),
         arguments.demo && !sources.is_given("listen") && !sources.is_given("ops_listen"),
     )
     .await?;
@@ -124,14 +124,16 @@ pub(super) async fn up(sources: &Sources, arguments: &cli::Up) -> anyhow::Result
     canary_stop.cancel();
     poll_stop.cancel();
     let drain = async {
-        if let Some(polling) = polling {
-            let _ = polling.await;
-        }
         if let Some(sending) = sending {
             let _ = sending.await;
         }
         // Batching goes on until nothing new can come, and then lands what it holds.
-        let _ = receiving.await;
+        let polled = async {
+            if let Some(polling) = polling {
+                let _ = tokio::time::timeout(FINISH_WITH_OTHERS, polling).await;
+            }
+        };
+        let _ = tokio::join!(receiving, polled);
         tokio::join!(receipts.end(), poll_receipts.end());
         batch_stop.cancel();
         let _ = batching.await;
@@ -162,6 +164,15 @@ impl Places {
             lake: places::lake(settings).await?,
             warehouse: places::warehouse(settings)?,
         })
+    }
+
+    fn shown(&self, is_demo: bool) -> Shown {
+        Shown {
+            queue: Some(Arc::clone(&self.queues.main)),
+            lake: Some(Arc::clone(&self.lake)),
+            warehouse: Some(Arc::clone(&self.warehouse)),
+            is_demo,
+        }
     }
 }
 
@@ -194,6 +205,7 @@ fn welcome(settings: &Settings, data: &Path, listen: SocketAddr, ops: Option<Soc
     );
     eprintln!("  webhook URL     http://{listen}/webhooks/aftership");
     if let Some(ops) = ops {
+        eprintln!("  console         http://{ops}/");
         eprintln!("  health          http://{ops}/readyz   metrics http://{ops}/metrics");
     }
     eprintln!("  data folder     {}", data.display());

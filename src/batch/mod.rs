@@ -32,8 +32,8 @@ use crate::lake::dead_letter::DeadLetter;
 use crate::lake::manifest::FlushReason;
 use crate::lake::suppressed::Latest;
 use crate::ops::health::Health;
-use crate::ops::metrics;
 use crate::ops::retry::Backoff;
+use crate::ops::{metrics, oldest};
 use crate::queue::{Delivery, Lease, Queue};
 
 use flush::Flusher;
@@ -174,6 +174,7 @@ impl Batch {
                 _ = tick.tick() => {
                     self.health.beat("batch");
                     metrics::batch_held(windows.events() as u64, windows.bytes_raw());
+                    oldest::waits("held", windows.oldest());
                     if has_room {
                         flushes.land(windows.close_due(Timestamp::now()), &mut running);
                     }
@@ -197,6 +198,7 @@ impl Batch {
         self.health.attended("batch", LANDING_MAX, landing).await;
         self.health.rest("batch");
         metrics::batch_held(0, 0);
+        oldest::waits("held", None);
     }
 
     /// Puts deliveries where they belong, and lands the windows that this fills.

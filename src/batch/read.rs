@@ -110,7 +110,7 @@ fn event_letter(
         id: DeadLetter::id_of(delivery.body.as_bytes()),
         reason,
         detail,
-        event: webhook::read_envelope(&event.body).ok().and_then(|webhook| webhook.event.clone()),
+        event: webhook::event_code(&event.body),
         event_key: Some(event.event_key.as_str().to_owned()),
         source: Some(event.source.as_str().to_owned()),
         received_at: event.received_at,

@@ -128,6 +128,12 @@ impl Windows {
     pub fn bytes_raw(&self) -> u64 {
         self.open.values().map(|window| window.bytes_raw).sum()
     }
+
+    /// Arrival of the oldest event in open windows.
+    pub fn oldest(&self) -> Option<Timestamp> {
+        // Windows go by the minute of arrival, and the first one has the oldest.
+        self.open.values().next().and_then(|window| window.received_at.iter().min()).copied()
+    }
 }
 
 /// One event in an object of its own, for a message that has failed before.

@@ -8,8 +8,9 @@
 
 mod book;
 mod keep;
+mod writers;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::io::Read;
 
 use bytes::Bytes;
@@ -19,9 +20,12 @@ use serde::{Deserialize, Serialize};
 use tracing::warn;
 
 use super::between::list_between;
-use super::{Lake, LakeError, Object, layout, list_all};
+use super::manifest::KeysHash;
+use super::{Lake, LakeError, layout};
 
 pub use book::ReceiptBook;
+
+use writers::writers;
 
 /// Version of the format.
 const VERSION: u32 = 1;
@@ -31,8 +35,8 @@ const KEYS_MAX: usize = 20_000;
 const RECEIPT_BYTES_MAX: u64 = 32 * 1024 * 1024;
 /// Receipts and marks read at once.
 const READS: usize = 16;
-/// How far the store's clock may be from a writer's, when old marks are passed over.
-const CLOCKS_APART: SignedDuration = SignedDuration::from_hours(1);
+/// How long a writer that never ended may still be at work, away from the lake: its mark is kept in sight for so long.
+pub const SILENT_MAX: SignedDuration = SignedDuration::from_hours(48);
 
 const LEVEL: i32 = 3;
 const IN_MEMORY: &str = "compressing into memory fails only without memory";
@@ -81,8 +85,21 @@ pub struct Receipt {
 }
 
 impl Receipt {
-    fn key(&self) -> String {
+    /// Where it lies in the lake.
+    pub fn key(&self) -> String {
         layout::receipt_key(self.minute, &self.writer, self.part)
+    }
+
+    /// Does it agree with itself: as many keys as it counts, and those that its hash was made of? Where keys found no
+    /// room only the count can be told.
+    pub fn is_sound(&self) -> bool {
+        let count = (self.keys.len() as u64).checked_add(self.keys_omitted);
+        if count != Some(self.acknowledged) {
+            return false;
+        }
+        let mut hash = KeysHash::default();
+        self.keys.iter().for_each(|key| hash.add(key));
+        self.keys_omitted > 0 || hash.finish() == self.keys_hash
     }
 
     fn pack(&self) -> Bytes {
@@ -124,6 +141,8 @@ pub struct Writer {
     pub first: Timestamp,
     /// The last one, once it has ended; it wrote this only after all its receipts.
     pub last: Option<Timestamp>,
+    /// A minute behind those asked for of which there is a receipt, when it has not ended: it was at work until then.
+    pub later: Option<Timestamp>,
 }
 
 /// What was found of some minutes.
@@ -140,14 +159,14 @@ pub struct Receipts {
 /// The receipts of the minutes from `from` until before `until`, and their writers.
 pub async fn read_minutes(lake: &dyn Lake, from: Timestamp, until: Timestamp) -> Result<Receipts, LakeError> {
     let mut found = read(lake, from, until, true).await?;
-    found.writers = writers(lake, from, &mut found).await?;
+    found.writers = writers(lake, from, until, &mut found).await?;
     Ok(found)
 }
 
 /// The same with counts and hashes alone: the keys of many minutes may be more than fits into memory.
 pub async fn read_counts(lake: &dyn Lake, from: Timestamp, until: Timestamp) -> Result<Receipts, LakeError> {
     let mut found = read(lake, from, until, false).await?;
-    found.writers = writers(lake, from, &mut found).await?;
+    found.writers = writers(lake, from, until, &mut found).await?;
     Ok(found)
 }
 
@@ -190,57 +209,6 @@ async fn read(
         }
     }
     Ok(found)
-}
-
-/// The marks of those who may have written from `from` on: who is known by a receipt, and whose mark is not older.
-async fn writers(lake: &dyn Lake, from: Timestamp, found: &mut Receipts) -> Result<Vec<Writer>, LakeError> {
-    let oldest = from.checked_sub(CLOCKS_APART).unwrap_or(Timestamp::MIN);
-    let known: BTreeSet<&str> = found.receipts.iter().map(|receipt| receipt.writer.as_str()).collect();
-    let mut pairs: BTreeMap<String, [Option<Object>; 2]> = BTreeMap::new();
-    for object in list_all(lake, layout::RECEIVERS, None).await? {
-        for (index, mark) in [BEGAN, ENDED].into_iter().enumerate() {
-            if let Some(name) = object.key.strip_suffix(&format!("-{mark}.json")) {
-                pairs.entry(name.to_owned()).or_default()[index] = Some(object.clone());
-            }
-        }
-    }
-    pairs.retain(|name, marks| {
-        let id = name.rsplit('/').next().unwrap_or(name);
-        known.contains(id) || marks.iter().flatten().any(|mark| mark.modified_at >= oldest)
-    });
-
-    let mut writers = Vec::new();
-    for [began, ended] in pairs.into_values() {
-        let began = read_mark(lake, began, &mut found.unreadable).await?;
-        let ended = read_mark(lake, ended, &mut found.unreadable).await?;
-        if let Some(mark) = began.as_ref().or(ended.as_ref()) {
-            writers.push(Writer {
-                id: mark.writer.clone(),
-                source: mark.source.clone(),
-                first: mark.minute,
-                last: ended.as_ref().map(|mark| mark.minute),
-            });
-        }
-    }
-    Ok(writers)
-}
-
-async fn read_mark(
-    lake: &dyn Lake,
-    object: Option<Object>,
-    unreadable: &mut Vec<String>,
-) -> Result<Option<Mark>, LakeError> {
-    let Some(object) = object else { return Ok(None) };
-    let body = match lake.get(&object.key).await {
-        Ok(body) => body,
-        Err(LakeError::NotFound(_)) => return Ok(None),
-        Err(error) => return Err(error),
-    };
-    let mark = serde_json::from_slice(&body).ok().filter(|mark: &Mark| mark.v == VERSION);
-    if mark.is_none() {
-        unreadable.push(object.key);
-    }
-    Ok(mark)
 }
 
 /// The UTC minute of an instant.
@@ -291,6 +259,49 @@ mod tests {
         assert_eq!(Receipt::unpack(&receipt().pack()), Some(receipt()));
         assert_eq!(Receipt::unpack(b"no zstd"), None);
         assert_eq!(Receipt::unpack(&Receipt { v: 2, ..receipt() }.pack()), None);
+    }
+
+    #[test]
+    fn a_receipt_whose_keys_are_not_those_of_its_hash_is_unsound() {
+        let mut hash = KeysHash::default();
+        ["a", "b"].iter().for_each(|key| hash.add(key));
+        let sound = Receipt { keys_hash: hash.finish(), ..receipt() };
+
+        assert!(sound.is_sound());
+        assert!(!Receipt { keys: vec!["a".to_owned(), "c".to_owned()], ..sound.clone() }.is_sound());
+        assert!(!Receipt { keys: vec!["a".to_owned()], ..sound.clone() }.is_sound());
+        assert!(!Receipt { acknowledged: 3, ..sound.clone() }.is_sound());
+        assert!(Receipt { acknowledged: 3, keys_omitted: 1, ..sound }.is_sound(), "one key has no name");
+    }
+
+    #[tokio::test]
+    async fn a_writer_of_long_ago_is_known_by_a_receipt_behind_the_minutes() {
+        let dir = tempfile::tempdir().expect("temporary folder");
+        let lake = crate::lake::disk::DiskLake::open(dir.path()).expect("lake");
+        let began_at = at("2026-07-01T00:00:00Z");
+        for id in ["w", "v"] {
+            let mark = Mark {
+                v: VERSION,
+                writer: id.to_owned(),
+                source: "webhook".to_owned(),
+                pid: 1,
+                at: began_at,
+                minute: began_at,
+            };
+            let body = Bytes::from(serde_json::to_vec(&mark).expect("JSON"));
+            lake.put_new(&layout::receiver_key(began_at, id, BEGAN), body).await.expect("put");
+        }
+        lake.put_new(&receipt().key(), receipt().pack()).await.expect("put");
+
+        // The marks were written now, long after these minutes.
+        let (from, until) = (at("2100-07-09T09:00:00Z"), at("2100-07-09T10:00:00Z"));
+        assert_eq!(read_counts(&lake, from, until).await.expect("read").writers, []);
+        let later = Receipt { minute: at("2100-07-09T12:00:00Z"), ..receipt() };
+        lake.put_new(&later.key(), later.pack()).await.expect("put");
+        let writers = read_counts(&lake, from, until).await.expect("read").writers;
+
+        let found: Vec<_> = writers.iter().map(|one| (one.id.as_str(), one.first, one.later)).collect();
+        assert_eq!(found, [("w", began_at, Some(later.minute))]);
     }
 
     #[test]

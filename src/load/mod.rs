@@ -24,7 +24,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
 use crate::lake::suppressed::{Latest, ListError};
-use crate::lake::{Lake, LakeError};
+use crate::lake::{Lake, LakeError, layout};
 use crate::ops::health::Health;
 use crate::ops::retry::Backoff;
 use crate::ops::{metrics, oldest};
@@ -130,7 +130,7 @@ impl Load {
             }
             let was_listing = listing.is_some();
             // What lands from now on may be too late for this round.
-            let waited = oldest::take(oldest::LANDED);
+            let waited = self.landed.as_ref().and_then(|_| oldest::take(oldest::LANDED));
             let round = self.round(&mut discovery, &mut listing, &stop);
             let outcome = self.health.attended("load", ROUND_MAX, round).await;
             let took = started.elapsed();
@@ -209,6 +209,12 @@ impl Load {
         let mut work = Work::new(&mut ignore);
         // Manifests first: what has just landed must not wait for a long listing.
         let manifests = known.manifests(self.lake.as_ref(), Timestamp::now()).await?;
+        // Beside a batch mover that one notes what waits, and better: by its arrival.
+        let is_alone = self.landed.is_none();
+        if is_alone {
+            let written = manifests.iter().filter_map(|one| layout::manifest_written_at(&one.key));
+            oldest::waits(oldest::LANDED, written.min());
+        }
         let mut fault = None;
         for some in manifests.chunks(MANIFESTS_MAX) {
             let named = discover::named_by(self.lake.as_ref(), some).await;
@@ -227,6 +233,9 @@ impl Load {
                 (Err(LoadError::Lake(error)), _) | (Ok(()), Some(error)) => fault = fault.or(Some(error)),
                 (Err(error), _) => return Err(error),
             }
+        }
+        if is_alone && fault.is_none() {
+            oldest::waits(oldest::LANDED, None);
         }
         let listing_ends = Instant::now() + LISTING_SLICE;
         while let Some(walk) = listing

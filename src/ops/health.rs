@@ -153,7 +153,7 @@ impl Health {
     pub fn conditions(&self) -> Vec<Condition> {
         lock(&self.0.components)
             .iter()
-            .map(|(component, state)| {
+            .map(|(&component, state)| {
                 let (status, failure) = match state {
                     State::Ready => ("ready", None),
                     State::Degraded { reason, since } => ("degraded", Some((reason, since))),

@@ -7,6 +7,7 @@
 
 use std::io;
 use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use axum::http::{Method, Request, Uri, header};
@@ -31,6 +32,9 @@ const ANSWER_MAX: Duration = Duration::from_secs(10);
 const ANSWER_BYTES_MAX: usize = 64 * 1024;
 
 static SPANS: OnceLock<Sender<Span>> = OnceLock::new();
+/// Spans taken, and of those what was sent or given up.
+static TAKEN: AtomicU64 = AtomicU64::new(0);
+static DONE: AtomicU64 = AtomicU64::new(0);
 
 /// A step of what travels.
 #[derive(Debug, Clone, PartialEq)]
@@ -56,10 +60,20 @@ pub fn is_on() -> bool {
 
 /// Takes a span to be sent; does nothing when traces are off.
 pub fn record(span: Span) {
-    if let Some(spans) = SPANS.get()
-        && spans.try_send(span).is_err()
-    {
-        metrics::trace_spans(0, 1);
+    let Some(spans) = SPANS.get() else { return };
+    match spans.try_send(span) {
+        Ok(()) => {
+            TAKEN.fetch_add(1, Ordering::Relaxed);
+        }
+        Err(_) => metrics::trace_spans(0, 1),
+    }
+}
+
+/// Waits until what was taken is sent or given up, for `max` at most.
+pub async fn flush(max: Duration) {
+    let end = tokio::time::Instant::now() + max;
+    while DONE.load(Ordering::Relaxed) < TAKEN.load(Ordering::Relaxed) && tokio::time::Instant::now() < end {
+        tokio::time::sleep(Duration::from_millis(20)).await;
     }
 }
 
@@ -92,6 +106,7 @@ async fn send_all(client: http::Client, uri: Uri, mut receiver: Receiver<Span>) 
         spans.clear();
         let is_sent = tokio::time::timeout(ANSWER_MAX, post(&client, &uri, body)).await.unwrap_or(false);
         metrics::trace_spans(if is_sent { count } else { 0 }, if is_sent { 0 } else { count });
+        DONE.fetch_add(count, Ordering::Relaxed);
         // Once for each outage.
         if !is_sent && !was_away {
             warn!("the collector of traces does not take spans: they are dropped until it does");

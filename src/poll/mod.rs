@@ -3,12 +3,14 @@
 //! Asks for what was updated since the last time ([`window`]), page by page (`walk`), and sends each snapshot that is new to
 //! the queue as an event (`send`), exactly as a webhook would have brought it: from the queue on it is the same path. How
 //! far it has come is kept in the lake ([`state`]), and only after everything it speaks of is durable in the queue. So a
-//! run can be stopped or killed anywhere and the next one goes on from there.
+//! run can be stopped or killed anywhere and the next one goes on from there. A window that is too much to be read in one
+//! go is read in pieces (`piece`).
 //!
 //! What it finds repairs what webhooks lost: outages of more than 68 hours, parcels without events, wrong secrets. What
 //! it cannot find: states between two polls, deleted parcels (`reconcile` names those), and anything of a parcel that was
 //! created more than 120 days ago. When AfterShip or the queue fails, the poll is late; receiving goes on.
 
+mod piece;
 mod send;
 pub mod state;
 mod walk;
@@ -46,6 +48,9 @@ const COMPONENT: &str = "aftership";
 /// The longest that one step may rightly take: a question with all its attempts, the sending of some snapshots.
 const STEP_MAX: Duration = Duration::from_secs(15 * 60);
 
+/// How long the lake may take once the poll is to stop.
+const STOPPING_MAX: Duration = Duration::from_secs(3);
+
 /// Waits after a failure.
 const BACKOFF_FIRST: Duration = Duration::from_secs(1);
 const BACKOFF_MAX: Duration = Duration::from_secs(60);
@@ -59,7 +64,8 @@ pub struct PollSettings {
     pub overlap: Duration,
     /// Where the very first window begins; otherwise as far back as AfterShip goes.
     pub since: Option<Timestamp>,
-    /// `since` counts although a poll has come further: for somebody who asks for it.
+    /// `since` counts although a poll has come further: for somebody who asks for it. An order that was stopped is gone on
+    /// with by the next one that asks for no more; one that is done is done again.
     pub again: bool,
     /// Trackings a page, 1 to 200.
     pub page: u16,
@@ -135,7 +141,7 @@ pub struct PollReport {
     /// What should have been asked for, and is older than AfterShip keeps.
     #[serde(serialize_with = "state::instant_or_null::serialize")]
     pub out_of_reach: Option<Timestamp>,
-    /// How often a window began again, since AfterShip no longer knew the cursor.
+    /// How often a window or a piece of one began again, since AfterShip no longer knew the cursor.
     pub restarts: u64,
     /// How far AfterShip's clock is ahead of ours, when they differ by more than 30 s.
     pub clock_ahead_seconds: Option<i64>,
@@ -161,6 +167,9 @@ pub enum PollError {
     /// The lake.
     #[error("cannot set aside a snapshot that is too large for the queue")]
     SetAside(#[source] LakeError),
+    /// The lake is too slow for a poll that is to stop.
+    #[error("stopped before the lake answered; the next run goes on from what was kept before")]
+    CutShort,
 }
 
 impl PollError {
@@ -169,7 +178,7 @@ impl PollError {
         match self {
             PollError::Api(_) | PollError::RepeatedCursor => "list",
             PollError::Queue(_) => "queue",
-            PollError::State(_) | PollError::SetAside(_) => "state",
+            PollError::State(_) | PollError::SetAside(_) | PollError::CutShort => "state",
         }
     }
 
@@ -177,7 +186,7 @@ impl PollError {
     fn is_for_people(&self) -> bool {
         matches!(
             self,
-            PollError::Api(ApiError::Refused { .. } | ApiError::Unusable(_))
+            PollError::Api(ApiError::Refused { .. } | ApiError::Unusable(_) | ApiError::TooMany)
                 | PollError::State(StateError::Unusable(_))
         )
     }
@@ -256,7 +265,7 @@ impl Poll {
     ) -> Result<(), PollError> {
         let memory = match memory {
             Some(memory) => memory,
-            None => memory.insert(self.remember().await?),
+            None => memory.insert(self.remember(stop).await?),
         };
         loop {
             let PollSettings { overlap, since, .. } = self.settings;
@@ -277,9 +286,11 @@ impl Poll {
             }
             let is_resumed = plan.is_resumed;
             let walked = self.walk(plan, memory, stop, report, progress).await;
-            if walked.as_ref().is_err_and(|error| !matches!(error, PollError::State(_))) {
+            let is_worth_keeping =
+                |error: &PollError| !matches!(error, PollError::State(_) | PollError::CutShort);
+            if walked.as_ref().is_err_and(is_worth_keeping) {
                 // What was sent before the failure need not be sent again.
-                self.keep_if_changed(memory).await.unwrap_or_else(|error| self.note(&error, &mut None));
+                self.keep_if_changed(memory, stop).await.unwrap_or_else(|error| self.note(&error, &mut None));
             }
             if !walked? {
                 return Ok(());
@@ -288,6 +299,24 @@ impl Poll {
                 report.is_complete = true;
                 return Ok(());
             }
+        }
+    }
+
+    /// Waits for the lake, but not for long once it is to stop: it may try for a minute, and what it had to keep is only
+    /// sent once more.
+    async fn with_lake<T>(
+        &self,
+        stop: &CancellationToken,
+        work: impl Future<Output = T> + Send,
+    ) -> Result<T, PollError> {
+        let long_stopped = async {
+            stop.cancelled().await;
+            tokio::time::sleep(STOPPING_MAX).await;
+        };
+        tokio::select! {
+            biased;
+            outcome = self.health.attended(MOVER, STEP_MAX, work) => Ok(outcome),
+            () = long_stopped => Err(PollError::CutShort),
         }
     }
 

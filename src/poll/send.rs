@@ -16,6 +16,7 @@ use crate::failpoint::failpoint;
 use crate::lake::dead_letter::{self, DeadLetter, Reason};
 use crate::ops::metrics;
 use crate::ops::retry::Backoff;
+use crate::ops::traces::{self, Span};
 use crate::queue::SendError;
 
 use super::walk::Memory;
@@ -37,7 +38,8 @@ struct New {
 }
 
 impl Poll {
-    /// Sends what is new of a page. `until`: stands for the time of what has none.
+    /// Sends what is new of a page; false when it was stopped before all of it was sent. `until`: stands for the time of
+    /// what has none.
     pub(super) async fn deliver(
         &self,
         page: ListPage,
@@ -45,7 +47,7 @@ impl Poll {
         memory: &mut Memory,
         stop: &CancellationToken,
         report: &mut PollReport,
-    ) -> Result<(), PollError> {
+    ) -> Result<bool, PollError> {
         let received_at = Timestamp::now();
         let count = page.trackings.len() + page.unreadable.len();
         let readable = page.trackings.iter().map(|snapshot| New {
@@ -70,6 +72,9 @@ impl Poll {
         metrics::poll_snapshots(0, unchanged);
 
         for some in new.chunks(SEND_MAX) {
+            if stop.is_cancelled() {
+                return Ok(false);
+            }
             failpoint!("poll.before_send");
             let too_large = self.send(some, stop).await?;
             failpoint!("poll.after_send");
@@ -87,7 +92,7 @@ impl Poll {
             self.polled.too_large.fetch_add(too_large, Ordering::Relaxed);
             metrics::poll_snapshots(sent, 0);
         }
-        Ok(())
+        Ok(true)
     }
 
     /// Sends until all are durable; gives how many were too large for the queue and were set aside instead.
@@ -112,6 +117,7 @@ impl Poll {
             for (event, message) in left {
                 match fates.next() {
                     Some(Ok(_enqueued)) => {
+                        trace(event);
                         if let Some(receipts) = &self.receipts {
                             receipts.acknowledged(event.received_at, &event.event_key);
                         }
@@ -146,7 +152,7 @@ impl Poll {
             }
         }
         for (event, message) in &too_large {
-            self.set_aside(event, message, bytes_max).await?;
+            self.set_aside(event, message, bytes_max, stop).await?;
         }
         Ok(too_large.len() as u64)
     }
@@ -162,7 +168,13 @@ impl Poll {
     }
 
     /// Nothing makes it fit: somebody has to look.
-    async fn set_aside(&self, event: &Event, message: &str, bytes_max: usize) -> Result<(), PollError> {
+    async fn set_aside(
+        &self,
+        event: &Event,
+        message: &str,
+        bytes_max: usize,
+        stop: &CancellationToken,
+    ) -> Result<(), PollError> {
         let bytes = message.len();
         let letter = DeadLetter {
             v: 1,
@@ -179,8 +191,23 @@ impl Poll {
             body_sha256: event.body_sha256.to_hex(),
             body_base64: BASE64_STANDARD.encode(&event.body),
         };
-        dead_letter::put(self.lake.as_ref(), &letter).await.map_err(PollError::SetAside)?;
+        let setting_aside = dead_letter::put(self.lake.as_ref(), &letter);
+        self.with_lake(stop, setting_aside).await?.map_err(PollError::SetAside)?;
         warn!(letter.id = %letter.id, bytes, "a snapshot is too large for the queue: it is a dead letter now");
         Ok(())
+    }
+}
+
+/// The root of the event's trace: here it came in.
+fn trace(event: &Event) {
+    if traces::is_on() {
+        traces::record(Span {
+            key: event.event_key.as_str().to_owned(),
+            name: "poll",
+            is_root: true,
+            from: event.received_at,
+            until: Timestamp::now(),
+            attributes: vec![("source", event.source.as_str().to_owned())],
+        });
     }
 }

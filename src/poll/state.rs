@@ -35,7 +35,7 @@ impl Default for State {
     }
 }
 
-/// A window and where in it to go on. Both ends stay as they are until it is read.
+/// A window, or a piece of one, and where in it to go on. Both ends stay as they are until it is read.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Unfinished {
     /// Updated at or after.
@@ -49,6 +49,9 @@ pub struct Unfinished {
     /// The instant that somebody asked for, if this window is for that.
     #[serde(with = "instant_or_null")]
     pub since: Option<Timestamp>,
+    /// Where the whole ends, if this is a piece of a window that could not be read in one go.
+    #[serde(default, with = "instant_or_null")]
+    pub whole_until: Option<Timestamp>,
 }
 
 /// Why the state cannot be used.
@@ -136,6 +139,7 @@ mod tests {
                 until: at("2026-07-09T12:05:00Z"),
                 next: Some(next),
                 since: None,
+                whole_until: Some(at("2026-07-09T12:10:00Z")),
             }),
             seen: BTreeMap::from([("0a".repeat(16), 1_783_598_400)]),
         }
@@ -152,6 +156,19 @@ mod tests {
 
             assert_eq!(load(&lake).await.expect("readable"), Some(state(next)));
         }
+    }
+
+    #[tokio::test]
+    async fn a_state_from_before_there_were_pieces_is_read() {
+        let dir = tempfile::tempdir().expect("a temporary folder");
+        let lake = DiskLake::open(dir.path()).expect("a lake");
+        let earlier = r#"{"v":1,"until":null,"unfinished":{"from":"2026-07-09T11:50:00Z","until":"2026-07-09T12:05:00Z","next":{"page":7},"since":null},"seen":{}}"#;
+        lake.put_new(layout::POLL_STATE, Bytes::from(earlier)).await.expect("put");
+
+        let window = load(&lake).await.expect("readable").and_then(|state| state.unfinished);
+
+        let window = window.expect("a window");
+        assert_eq!((window.next, window.whole_until), (Some(Next::Page(7)), None));
     }
 
     #[tokio::test]

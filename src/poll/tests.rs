@@ -1,6 +1,8 @@
 //! The mover between a small stand-in of AfterShip's API, a real disk queue and a real folder.
 
+mod pieces;
 mod standin;
+mod stopping;
 
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -240,20 +242,6 @@ async fn a_run_that_failed_goes_on_where_it_was() {
         assert_eq!(bench.once().await.expect("polled").sent, 4);
         assert_eq!(bench.ids().await, names(6));
     }
-}
-
-#[tokio::test]
-async fn an_expired_cursor_begins_the_window_again_without_repeats() {
-    let bench = Bench::with_trackings(5).await;
-    bench.fake.fail(2, Fault::Status(400));
-
-    let report = bench.once().await.expect("polled");
-
-    assert_eq!((report.restarts, report.sent, report.unchanged), (1, 5, 4));
-    let cursors = bench.fake.asked_for("cursor");
-    let cursors: Vec<_> = cursors.iter().map(Option::as_deref).collect();
-    assert_eq!(cursors, [None, Some("2"), Some("4"), None, Some("2"), Some("4")]);
-    assert_eq!(bench.ids().await, names(5));
 }
 
 #[tokio::test]

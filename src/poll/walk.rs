@@ -1,4 +1,5 @@
-//! One window, page by page: each page goes to the queue before the next one is asked for.
+//! One window, page by page: each page goes to the queue before the next one is asked for. If it cannot be read in one
+//! go, it is read piece by piece.
 
 use std::collections::HashSet;
 use std::time::{Duration, Instant};
@@ -13,11 +14,12 @@ use crate::event::format_instant;
 use crate::failpoint::failpoint;
 use crate::ops::metrics;
 
+use super::piece;
 use super::state::{self, State, Unfinished};
 use super::window::{self, Plan, Seen};
 use super::{COMPONENT, MOVER, Poll, PollError, PollReport, Progress, STEP_MAX};
 
-/// How often a window may begin again in one run because the cursor is gone.
+/// How often a window that is too short to be halved may begin again because the cursor is gone.
 const RESTARTS_MAX: u64 = 3;
 
 /// Contents that are kept beside the state; some 1 MB.
@@ -51,9 +53,9 @@ impl Memory {
 
 impl Poll {
     /// What the last run left.
-    pub(super) async fn remember(&self) -> Result<Memory, PollError> {
+    pub(super) async fn remember(&self, stop: &CancellationToken) -> Result<Memory, PollError> {
         let loading = state::load(self.lake.as_ref());
-        let state = self.health.attended(MOVER, STEP_MAX, loading).await?.unwrap_or_default();
+        let state = self.with_lake(stop, loading).await??.unwrap_or_default();
         if let Some(until) = state.until {
             metrics::poll_watermark(until);
         }
@@ -80,12 +82,13 @@ impl Poll {
         progress: &mut Progress<'_>,
     ) -> Result<bool, PollError> {
         let mut window = plan.window;
+        let begun = window.from;
         let mut is_first_answer = !plan.is_resumed;
         let mut met: HashSet<Next> = window.next.iter().cloned().collect();
         let (mut restarts, mut done) = (0, 0);
         loop {
             if stop.is_cancelled() {
-                self.keep_if_changed(memory).await?;
+                self.keep_if_changed(memory, stop).await?;
                 return Ok(false);
             }
             report.until = Some(window.until);
@@ -102,18 +105,22 @@ impl Poll {
                 () = stop.cancelled() => continue,
                 answer = listing => answer,
             };
-            if matches!(answer, Err(ApiError::CursorExpired)) {
-                restarts += 1;
-                report.restarts += 1;
-                window.next = None;
-                memory.goes_on(&window);
-                (met, done) = (HashSet::new(), 0);
-                if restarts <= RESTARTS_MAX {
-                    warn!(restarts, "AfterShip no longer knows the cursor: the window begins again");
+            let (page, date) = match answer {
+                Ok(answer) => answer,
+                Err(error) => {
+                    let Some(instead) = instead_of(&window, &error, restarts) else {
+                        return Err(error.into());
+                    };
+                    restarts = if instead.until == window.until { restarts + 1 } else { 0 };
+                    report.restarts += u64::from(error == ApiError::CursorExpired);
+                    window = instead;
+                    let until = format_instant(window.until);
+                    info!(reason = %error, until, "the window begins again, at first until {until}");
+                    (met, done) = (HashSet::new(), 0);
+                    memory.goes_on(&window);
                     continue;
                 }
-            }
-            let (page, date) = answer?;
+            };
             self.mind_clock(date, memory, report);
             if is_first_answer {
                 is_first_answer = false;
@@ -128,24 +135,32 @@ impl Poll {
                 }
             }
             let (next, total) = (page.next.clone(), page.total);
-            done += (page.trackings.len() + page.unreadable.len()) as u64;
-            self.deliver(page, window.until, memory, stop, report).await?;
+            let count = (page.trackings.len() + page.unreadable.len()) as u64;
+            if !self.deliver(page, window.until, memory, stop, report).await? {
+                memory.is_changed = true;
+                continue;
+            }
+            done += count;
             self.health.set_ready(COMPONENT, Ok(()));
             report.pages += 1;
             progress(done, total.unwrap_or(done).max(done));
-            let Some(next) = next else {
-                self.finish(&window, memory, report).await?;
+            if let Some(next) = next {
+                if !met.insert(next.clone()) {
+                    window.next = None;
+                    memory.goes_on(&window);
+                    return Err(PollError::RepeatedCursor);
+                }
+                window.next = Some(next);
+            } else if let Some(rest) = piece::rest(&window) {
+                window = rest;
+                (met, done, restarts) = (HashSet::new(), 0, 0);
+            } else {
+                self.finish((begun, window.until), memory, stop, report).await?;
                 return Ok(true);
-            };
-            if !met.insert(next.clone()) {
-                window.next = None;
-                memory.goes_on(&window);
-                return Err(PollError::RepeatedCursor);
             }
-            window.next = Some(next);
             memory.goes_on(&window);
             if memory.is_due(self.settings.save_every) {
-                self.keep(memory).await?;
+                self.keep(memory, stop).await?;
             }
         }
     }
@@ -153,19 +168,20 @@ impl Poll {
     /// The window is read, and all of it is in the queue.
     async fn finish(
         &self,
-        window: &Unfinished,
+        (from, until): (Timestamp, Timestamp),
         memory: &mut Memory,
+        stop: &CancellationToken,
         report: &PollReport,
     ) -> Result<(), PollError> {
-        memory.state.until = Some(window.until);
+        memory.state.until = Some(until);
         memory.state.unfinished = None;
         memory.again = false;
-        memory.seen.forget_before(window::before(window.until, self.settings.overlap));
+        memory.seen.forget_before(window::before(until, self.settings.overlap));
         memory.is_changed = true;
-        self.keep(memory).await?;
-        metrics::poll_watermark(window.until);
+        self.keep(memory, stop).await?;
+        metrics::poll_watermark(until);
         metrics::mover_last_success(MOVER, Timestamp::now());
-        let (from, until) = (format_instant(window.from), format_instant(window.until));
+        let (from, until) = (format_instant(from), format_instant(until));
         info!(
             poll.sent = report.sent,
             poll.unchanged = report.unchanged,
@@ -178,17 +194,21 @@ impl Poll {
         Ok(())
     }
 
-    pub(super) async fn keep_if_changed(&self, memory: &mut Memory) -> Result<(), PollError> {
-        if memory.is_changed { self.keep(memory).await } else { Ok(()) }
+    pub(super) async fn keep_if_changed(
+        &self,
+        memory: &mut Memory,
+        stop: &CancellationToken,
+    ) -> Result<(), PollError> {
+        if memory.is_changed { self.keep(memory, stop).await } else { Ok(()) }
     }
 
-    async fn keep(&self, memory: &mut Memory) -> Result<(), PollError> {
+    async fn keep(&self, memory: &mut Memory, stop: &CancellationToken) -> Result<(), PollError> {
         let state = &memory.state;
         let until = state.unfinished.as_ref().map(|window| window.until).or(state.until);
         let from = until.map_or(Timestamp::MIN, |until| window::before(until, self.settings.overlap));
         memory.state.seen = memory.seen.newest(from, SEEN_KEPT_MAX);
         let saving = state::save(self.lake.as_ref(), &memory.state);
-        self.health.attended(MOVER, STEP_MAX, saving).await?;
+        self.with_lake(stop, saving).await??;
         failpoint!("poll.after_save");
         memory.is_changed = false;
         memory.kept_at = Some(Instant::now());
@@ -213,4 +233,17 @@ impl Poll {
         }
         memory.is_clock_said = is_off;
     }
+}
+
+/// What is asked for instead of a window that cannot be read to its end: its first half, or once more the same when it is
+/// too short for that. `None`: the error has another reason, or stays.
+fn instead_of(window: &Unfinished, error: &ApiError, restarts: u64) -> Option<Unfinished> {
+    let again = match error {
+        ApiError::CursorExpired => {
+            (restarts < RESTARTS_MAX).then(|| Unfinished { next: None, ..window.clone() })
+        }
+        ApiError::TooMany => None,
+        _ => return None,
+    };
+    piece::first_half(window).or(again)
 }

@@ -46,7 +46,8 @@ pub struct Plan {
 /// Plans the next window; `None` while there is nothing to ask for.
 ///
 /// `now`: the earlier of our clock and AfterShip's, see [`agreed`]. `since`: where the very first window begins;
-/// otherwise as far back as AfterShip goes. `again`: `since` counts although a poll has come further.
+/// otherwise as far back as AfterShip goes. `again`: `since` counts although a poll has come further. Whoever asks for
+/// "seven days ago" names another instant at each start: so an order under way that asks for no less is gone on with.
 pub fn plan(
     state: &State,
     now: Timestamp,
@@ -60,7 +61,7 @@ pub fn plan(
     let under_way = state.unfinished.as_ref();
     if let Some(window) = under_way
         && window.from >= seconds_before(until, KEPT_SECONDS)
-        && (again.is_none() || window.since == again)
+        && again.is_none_or(|again| window.since.is_some_and(|since| since <= again))
     {
         return Some(Plan { window: window.clone(), is_resumed: true, out_of_reach: None });
     }
@@ -76,8 +77,9 @@ pub fn plan(
     };
     let from = wanted.max(oldest);
     let is_first = goes_on.is_none();
+    let since = since.filter(|_| is_first || again.is_some());
     (from < until).then(|| Plan {
-        window: Unfinished { from, until, next: None, since: since.filter(|_| is_first || again.is_some()) },
+        window: Unfinished { from, until, next: None, since, whole_until: None },
         is_resumed: false,
         out_of_reach: (wanted < oldest).then_some(wanted),
     })
@@ -186,7 +188,7 @@ mod tests {
     }
 
     fn window(from: &str, until: &str, next: Option<Next>) -> Unfinished {
-        Unfinished { from: at(from), until: at(until), next, since: None }
+        Unfinished { from: at(from), until: at(until), next, since: None, whole_until: None }
     }
 
     #[test]
@@ -239,7 +241,7 @@ mod tests {
     }
 
     #[test]
-    fn going_back_on_demand_leaves_no_gap_and_is_resumed_by_the_same_demand() {
+    fn going_back_on_demand_leaves_no_gap_and_is_resumed_by_a_demand_for_no_more() {
         let watermark = at("2026-07-09T11:00:00Z");
         let state = State { until: Some(watermark), ..State::default() };
         let back = |since: &str, state: &State| {
@@ -252,8 +254,22 @@ mod tests {
 
         let state = State { unfinished: Some(demand.window), ..state };
         assert!(back("2026-07-01T00:00:00Z", &state).is_resumed);
-        assert!(!back("2026-07-02T00:00:00Z", &state).is_resumed);
-        assert_eq!(back("2026-07-02T00:00:00Z", &state).window.from, at("2026-07-01T00:00:00Z"));
+        assert!(back("2026-07-01T00:01:00Z", &state).is_resumed, "seven days ago, a minute later");
+        assert!(!back("2026-06-30T23:59:59Z", &state).is_resumed);
+        assert_eq!(back("2026-06-30T23:59:59Z", &state).window.from, at("2026-06-30T23:59:59Z"));
+    }
+
+    #[test]
+    fn going_back_on_demand_is_not_done_by_what_nobody_demanded() {
+        let next = Some(Next::Cursor("c".to_owned()));
+        let under_way = window("2026-07-01T00:00:00Z", "2026-07-09T00:00:00Z", next);
+        let state = State { unfinished: Some(under_way), ..State::default() };
+
+        let demand = plan(&state, now(), OVERLAP, Some(at("2026-07-08T00:00:00Z")), true);
+
+        let demand = demand.expect("a window");
+        assert!(!demand.is_resumed && demand.window.next.is_none());
+        assert_eq!((demand.window.from, demand.window.until), (at("2026-07-01T00:00:00Z"), now()));
     }
 
     #[test]
@@ -312,8 +328,10 @@ mod tests {
         Finished(i64),
         /// A run is stopped in the middle: after so many seconds, with a cursor.
         Stopped(i64),
-        /// An order to go back by so many seconds comes to its end.
+        /// An order to go back by so many seconds comes to its end,
         Back(i64),
+        /// or is stopped in the middle.
+        BackStopped(i64),
     }
 
     fn step() -> impl Strategy<Value = Step> {
@@ -321,6 +339,7 @@ mod tests {
             (0..5_000_000i64).prop_map(Step::Finished),
             (0..500_000i64).prop_map(Step::Stopped),
             (0..2_000_000i64).prop_map(Step::Back),
+            (0..2_000_000i64).prop_map(Step::BackStopped),
         ]
     }
 
@@ -337,7 +356,7 @@ mod tests {
             for step in steps {
                 let (passes, since) = match step {
                     Step::Finished(passes) | Step::Stopped(passes) => (passes, None),
-                    Step::Back(by) => (1, Some(second(clock - by))),
+                    Step::Back(by) | Step::BackStopped(by) => (1, Some(second(clock - by))),
                 };
                 clock += passes;
                 let Some(plan) = plan(&state, second(clock), overlap, since, since.is_some()) else { continue };
@@ -347,7 +366,7 @@ mod tests {
                 }
                 prop_assert!(plan.window.from >= seconds_before(second(clock), KEPT_SECONDS), "never beyond what is kept");
                 prop_assert!(plan.window.from < plan.window.until && plan.window.until <= second(clock));
-                if matches!(step, Step::Stopped(_)) {
+                if matches!(step, Step::Stopped(_) | Step::BackStopped(_)) {
                     let next = Some(Next::Cursor("c".to_owned()));
                     state.unfinished = Some(Unfinished { next, ..plan.window });
                 } else {

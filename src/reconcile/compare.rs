@@ -3,12 +3,14 @@
 //! A message may be delivered twice, so a key may land more often than it was acknowledged; a replay lands again in the
 //! minute it first arrived in; of a key's lines the earliest has the row. None of that is a difference.
 
+mod objects;
+
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use jiff::Timestamp;
 
 use super::bag::Bag;
-use super::evidence::{Contents, Evidence, Line, Object, Row, State};
+use super::evidence::{Evidence, Line, Object, Row, State};
 use super::fates::Missing;
 use super::minutes::{Cover, SOURCES, Taken, taken, word};
 use super::report::{Difference, Kind, Minute};
@@ -45,11 +47,13 @@ pub(super) fn judge(evidence: &Evidence) -> Judged {
             .map(|object| (object.file.as_str(), object))
             .collect(),
         counts: SOURCES.iter().map(|source| (source.as_str(), Counts::default())).collect(),
+        named: HashSet::new(),
         judged: Judged::default(),
     };
     judge.objects();
     judge.rows();
     judge.lines();
+    judge.unsound_receipts();
     let sums = taken(&evidence.receipts);
     for source in SOURCES.map(|source| source.as_str()) {
         let sum = sums.get(&(evidence.minute, source)).cloned().unwrap_or_default();
@@ -63,8 +67,13 @@ struct Judge<'a> {
     evidence: &'a Evidence,
     objects: HashMap<&'a str, &'a Object>,
     counts: BTreeMap<&'static str, Counts>,
+    /// Keys of rows that are named already as not what they should be.
+    named: HashSet<&'a str>,
     judged: Judged,
 }
+
+/// What to do about an object that is not what it was.
+const BRING_BACK: &str = "bring it back from a version or a backup of the bucket";
 
 impl<'a> Judge<'a> {
     fn differs(&mut self, kind: Kind, ids: Vec<String>, text: String) -> &mut Difference {
@@ -76,83 +85,14 @@ impl<'a> Judge<'a> {
         self.evidence.rejected.contains(&(file.to_owned(), line))
     }
 
-    /// Are the objects there, whole, and loaded?
-    fn objects(&mut self) {
-        let evidence = self.evidence;
-        for object in evidence.objects.iter().chain(&evidence.elsewhere) {
-            let file = &object.file;
-            match &object.state {
-                State::Gone => {
-                    let rows = evidence.rows.iter().filter(|row| row.file == *file);
-                    let ids: Vec<String> = rows.map(|row| row.key.clone()).collect();
-                    let text = match object.ledger {
-                        Some(ledger) => format!(
-                            "{file} with {} lines was loaded and is gone from the lake: the rows are there, what they were \
-                             made of is not; bring it back from a version or a backup of the bucket",
-                            ledger.lines
-                        ),
-                        None => format!(
-                            "{file} is named by a manifest, was never loaded, and is gone from the lake: bring it back from \
-                             a version or a backup of the bucket"
-                        ),
-                    };
-                    let is_nameless = ids.is_empty();
-                    let difference = self.differs(Kind::ObjectMissing, ids, text);
-                    if is_nameless {
-                        // Nobody knows its keys any more, but it has a name.
-                        difference.ids = vec![file.clone()];
-                        difference.count = 1;
-                    }
-                }
-                State::Damaged(error) => {
-                    let text =
-                        format!("{file} {error}: bring it back from a version or a backup of the bucket");
-                    self.differs(Kind::ObjectChanged, vec![file.clone()], text);
-                }
-                State::Read(contents) => self.contents(object, contents),
-            }
-        }
-    }
-
-    fn contents(&mut self, object: &Object, contents: &Contents) {
-        let file = &object.file;
-        let unread = contents.unread.iter().filter(|line| !self.is_rejected(file, **line));
-        let ids: Vec<String> = unread.map(|line| format!("{file}:{line}")).collect();
-        if !ids.is_empty() && object.ledger.is_some() {
-            let text = "these lines were loaded and cannot be read now: somebody changed the object; bring it back from a \
-                        version or a backup of the bucket";
-            self.differs(Kind::ObjectChanged, ids, text.to_owned());
-        }
-        if contents.is_other {
-            let text =
-                format!("the bytes of {file} are not those that its name was made of: somebody changed it");
-            self.differs(Kind::ObjectChanged, vec![file.clone()], text);
-        }
-        let lines = (contents.lines.len() + contents.unread.len()) as u64;
-        match object.ledger {
-            Some(ledger) if ledger.is_loaded && ledger.lines != lines => {
-                let text = format!("{file} had {} lines when it was loaded, and has {lines}", ledger.lines);
-                self.differs(Kind::ObjectChanged, vec![file.clone()], text);
-            }
-            Some(_) => {}
-            None => {
-                let age = object.landed_at.map(|at| self.evidence.now.duration_since(at));
-                let is_young = age.is_some_and(|age| age < self.evidence.load_grace);
-                let ids = contents.lines.values().map(|line| line.key.clone()).collect();
-                let text = if is_young {
-                    format!("{file} has just landed and is not loaded yet")
-                } else {
-                    format!("{file} is not loaded: does the loader run? `waybill load --once` loads it")
-                };
-                self.differs(Kind::NotLoaded, ids, text).is_explained = is_young;
-            }
-        }
-    }
-
-    /// Does a line stand behind each row?
+    /// Does a line stand behind each row, and one row before each line?
     fn rows(&mut self) {
         let (mut unknown, mut changed) = (Vec::new(), Vec::new());
+        let (mut met, mut repeated) = (HashSet::new(), Vec::new());
         for row in &self.evidence.rows {
+            if !met.insert(row.key.as_str()) {
+                repeated.push(row.key.clone());
+            }
             let Some(object) = self.objects.get(row.file.as_str()) else {
                 unknown.push(row.key.clone());
                 continue;
@@ -162,16 +102,17 @@ impl<'a> Judge<'a> {
             match contents.lines.get(&row.line) {
                 None if contents.unread.contains(&row.line) => {}
                 Some(line) if line.key == row.key => {
-                    let is_same = line.source == row.source
-                        && line.received_at == row.received_at
-                        && line.body_sha256 == row.body_sha256;
-                    if !is_same {
+                    if !is_same(row, line) {
                         changed.push(row.key.clone());
                     }
                 }
                 _ => unknown.push(row.key.clone()),
             }
         }
+        let wrong: HashSet<&String> = unknown.iter().chain(&changed).collect();
+        repeated.retain(|key| !wrong.contains(key));
+        let rows = self.evidence.rows.iter().filter(|row| wrong.contains(&row.key));
+        self.named = rows.map(|row| row.key.as_str()).collect();
         for (ids, what) in [
             (
                 unknown,
@@ -181,20 +122,28 @@ impl<'a> Judge<'a> {
                 changed,
                 "these rows of raw.tracking_event are not as their lines in the lake: somebody changed them",
             ),
+            (
+                repeated,
+                "these events have more than one row in raw.tracking_event, which the loader never writes: somebody did",
+            ),
         ] {
-            if !ids.is_empty() {
-                let text = format!(
-                    "{what}; delete them, and those of their objects from raw.loaded_file, and load again"
-                );
-                self.differs(Kind::RowForged, ids, text);
-            }
+            self.forged(ids, what);
+        }
+    }
+
+    fn forged(&mut self, ids: Vec<String>, what: &str) {
+        if !ids.is_empty() {
+            let text = format!(
+                "{what}; delete them, and those of their objects from raw.loaded_file, and load again"
+            );
+            self.differs(Kind::RowForged, ids, text);
         }
     }
 
     /// Has each line its row, or a reason to have none?
     fn lines(&mut self) {
         let evidence = self.evidence;
-        let mut rowless = Vec::new();
+        let (mut rowless, mut moved) = (Vec::new(), Vec::new());
         for object in &evidence.objects {
             let State::Read(contents) = &object.state else { continue };
             let unread = contents.unread.len() as u64;
@@ -203,6 +152,7 @@ impl<'a> Judge<'a> {
             let is_loaded = object.ledger.is_some_and(|ledger| ledger.is_loaded);
             for (number, line) in &contents.lines {
                 let is_rejected = self.is_rejected(&object.file, *number);
+                let is_named = self.named.contains(line.key.as_str());
                 let count = self.count(line.source);
                 count.landed.add(&line.key);
                 if is_rejected {
@@ -214,6 +164,8 @@ impl<'a> Judge<'a> {
                 }
                 match fate(evidence, &object.file, *number, line) {
                     Fate::Row => {}
+                    Fate::Changed if is_named => {}
+                    Fate::Changed => moved.push(line.key.clone()),
                     Fate::Duplicate => count.duplicate += 1,
                     Fate::Conflict => count.conflict += 1,
                     Fate::Gone => {
@@ -223,6 +175,11 @@ impl<'a> Judge<'a> {
                 }
             }
         }
+        self.forged(
+            moved,
+            "these rows of raw.tracking_event are not as their lines in the lake, and lie in another minute than those: \
+             somebody changed them",
+        );
         if !rowless.is_empty() {
             let text = "the ledger says that these events were loaded, and they have no row in raw.tracking_event or among \
                         the conflicts: delete their objects from raw.loaded_file, and load again";
@@ -232,6 +189,24 @@ impl<'a> Judge<'a> {
 
     fn count(&mut self, source: &'static str) -> &mut Counts {
         self.counts.entry(source).or_default()
+    }
+
+    /// Receipts are what all else is held against, so they must agree with themselves.
+    fn unsound_receipts(&mut self) {
+        let unsound: Vec<String> = self
+            .evidence
+            .receipts
+            .iter()
+            .filter(|receipt| !receipt.is_sound())
+            .map(|receipt| receipt.key())
+            .collect();
+        if !unsound.is_empty() {
+            let text = format!(
+                "these receipts do not agree with themselves: their keys are not as many as they count, or not those that \
+                 their hash was made of. Somebody changed them; {BRING_BACK}"
+            );
+            self.differs(Kind::ReceiptMissing, unsound, text);
+        }
     }
 
     /// Did what was acknowledged arrive, and was what arrived acknowledged?
@@ -250,15 +225,22 @@ impl<'a> Judge<'a> {
         let keys: BTreeSet<&str> = acknowledged
             .iter()
             .copied()
-            .filter(|key| !landed.contains(key) && !dead.contains(key) && !excused.contains(key))
+            .filter(|key| !landed.contains(key) && !dead.contains(key) && !excused.contains_key(key))
             .collect();
-        let letters = evidence.letters.iter().filter(|letter| letter.source == source).count() as u64;
-        let arrived = lines().count() as u64 + letters + excused.len() as u64;
-        let short = if sum.omitted > 0 { sum.acknowledged.count.saturating_sub(arrived) } else { 0 };
+        // Each key without a name stands for one that arrived and has none in the receipts.
+        let letters = evidence.letters.iter().filter(|letter| letter.source == source);
+        let arrived: HashSet<&str> = lines()
+            .filter(|line| !line.is_replay)
+            .map(|line| line.key.as_str())
+            .chain(letters.map(|letter| letter.key.as_str()))
+            .chain(excused.iter().filter(|(_, of)| **of == source).map(|(key, _)| *key))
+            .filter(|key| !acknowledged.contains(key) && !uncertain.contains(key))
+            .collect();
+        let short = sum.omitted.saturating_sub(arrived.len() as u64);
         let missing = Missing {
             minute: evidence.minute,
             source,
-            count: short.max(keys.len() as u64),
+            count: short + keys.len() as u64,
             keys: keys.into_iter().map(str::to_owned).collect(),
         };
 
@@ -274,6 +256,14 @@ impl<'a> Judge<'a> {
         }
         match evidence.covers.get(source) {
             _ if unreceipted.is_empty() => {}
+            Some(Cover::Whole) if evidence.silent.contains(source) => {
+                let text = "these events landed and are in no receipt. A writer of receipts that has not ended left none since: \
+                            it may have taken them while it could not reach the lake, or somebody else wrote into the queue or \
+                            the lake";
+                let difference = self.differs(Kind::NotReceipted, unreceipted, text.to_owned());
+                difference.source = Some(source);
+                difference.is_explained = true;
+            }
             Some(Cover::Whole) => {
                 let text = "these events landed and no receiver took them, although all receipts of the minute are there: \
                             who else writes into the queue or the lake? A receiver without a lake address writes no receipts";
@@ -297,15 +287,16 @@ impl<'a> Judge<'a> {
         self.evidence.objects.iter().filter_map(lines).flatten()
     }
 
-    /// Keys that landed for all that their rows say, in objects that cannot be read any more.
-    fn keys_of_broken_objects(&self) -> HashSet<&'a str> {
+    /// Keys that landed for all that their rows say, in objects that cannot be read any more, with their sources.
+    fn keys_of_broken_objects(&self) -> HashMap<&'a str, &'static str> {
         let is_broken = |row: &&Row| {
             self.objects.get(row.file.as_str()).is_some_and(|object| match &object.state {
                 State::Gone | State::Damaged(_) => true,
                 State::Read(contents) => contents.unread.contains(&row.line),
             })
         };
-        self.evidence.rows.iter().filter(is_broken).map(|row| row.key.as_str()).collect()
+        let rows = self.evidence.rows.iter().filter(is_broken);
+        rows.map(|row| (row.key.as_str(), word(&row.source))).collect()
     }
 
     fn minute(&mut self, source: &'static str, sum: Taken) {
@@ -332,6 +323,8 @@ impl<'a> Judge<'a> {
 /// What became of a line.
 enum Fate {
     Row,
+    /// It has a row, which says something else.
+    Changed,
     Duplicate,
     Conflict,
     Gone,
@@ -340,7 +333,7 @@ enum Fate {
 fn fate(evidence: &Evidence, file: &str, number: u64, line: &Line) -> Fate {
     let Some(row) = evidence.known.get(&line.key) else { return Fate::Gone };
     if row.file == file && row.line == number {
-        Fate::Row
+        if is_same(row, line) { Fate::Row } else { Fate::Changed }
     } else if row.body_sha256 == line.body_sha256 {
         Fate::Duplicate
     } else if evidence.conflicts.contains(&(line.key.clone(), line.body_sha256.clone())) {
@@ -348,6 +341,11 @@ fn fate(evidence: &Evidence, file: &str, number: u64, line: &Line) -> Fate {
     } else {
         Fate::Gone
     }
+}
+
+/// Does a row say what its line says?
+fn is_same(row: &Row, line: &Line) -> bool {
+    line.source == row.source && line.received_at == row.received_at && line.body_sha256 == row.body_sha256
 }
 
 /// What the places have of a minute and source.

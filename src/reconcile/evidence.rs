@@ -1,6 +1,6 @@
 //! What the places say of one minute, side by side. Pure.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use jiff::{SignedDuration, Timestamp};
 
@@ -30,6 +30,8 @@ pub(super) struct Contents {
     pub(super) unread: Vec<u64>,
     /// The bytes are not those that its name was made of, and no erasure has changed them.
     pub(super) is_other: bool,
+    /// Where one has: numbers of the lines that nobody erased and that do not agree with themselves.
+    pub(super) others: Vec<u64>,
 }
 
 /// An object, as it was found.
@@ -104,4 +106,6 @@ pub(super) struct Evidence {
     pub(super) receipts: Vec<Receipt>,
     /// By source.
     pub(super) covers: BTreeMap<&'static str, Cover>,
+    /// Sources of which somebody may have been at work whose receipts never reached the lake.
+    pub(super) silent: BTreeSet<&'static str>,
 }

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::{SignedDuration, Timestamp};
 
 use crate::event::Source;
-use crate::lake::receipt::{Receipt, Receipts};
+use crate::lake::receipt::{Receipt, Receipts, SILENT_MAX};
 
 use super::bag::Bag;
 
@@ -94,6 +94,8 @@ pub(super) struct Hole {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Coverage {
     covers: BTreeMap<Place, Cover>,
+    /// Where a writer that has neither ended nor left receipts since may be at work, away from the lake.
+    silent: BTreeSet<Place>,
     pub(super) holes: Vec<Hole>,
     pub(super) dead: Vec<Dead>,
 }
@@ -103,6 +105,11 @@ impl Coverage {
     pub(super) fn of(&self, place: Place) -> Cover {
         self.covers.get(&place).copied().unwrap_or(Cover::None)
     }
+
+    /// May somebody have been at work whose receipts never reached the lake?
+    pub(super) fn is_silent(&self, place: Place) -> bool {
+        self.silent.contains(&place)
+    }
 }
 
 /// One writer's receipts.
@@ -111,6 +118,8 @@ struct Row {
     first: Timestamp,
     /// Its last minute, once it has ended.
     ended: Option<Timestamp>,
+    /// A minute behind those looked at in which it was at work.
+    later: Option<Timestamp>,
     parts: BTreeMap<Timestamp, BTreeSet<(u32, bool)>>,
 }
 
@@ -124,7 +133,7 @@ impl Row {
     }
 
     fn last(&self) -> Option<Timestamp> {
-        self.ended.or_else(|| self.parts.last_key_value().map(|(minute, _)| *minute))
+        self.ended.or(self.later).or_else(|| self.parts.last_key_value().map(|(minute, _)| *minute))
     }
 }
 
@@ -144,8 +153,14 @@ pub(super) fn coverage(found: &Receipts, from: Timestamp, until: Timestamp) -> C
                 coverage.holes.push(Hole { minute, source: row.source, writer: writer.clone() });
             }
         }
+        if row.ended.is_some() || next >= until {
+            continue;
+        }
         let given_up = next + SignedDuration::from_mins(DEATH_MINUTES);
-        if row.ended.is_some() || next >= until || given_up <= from {
+        for minute in minutes(given_up.max(from), (next + SILENT_MAX).min(until)) {
+            coverage.silent.insert((minute, row.source));
+        }
+        if given_up <= from {
             continue;
         }
         coverage.dead.push(Dead { writer: writer.clone(), source: row.source, since: next });
@@ -171,6 +186,7 @@ fn rows(found: &Receipts) -> BTreeMap<String, Row> {
             source: word(&writer.source),
             first: writer.first,
             ended: writer.last,
+            later: writer.later,
             parts: BTreeMap::new(),
         };
         rows.insert(writer.id.clone(), row);
@@ -181,6 +197,7 @@ fn rows(found: &Receipts) -> BTreeMap<String, Row> {
             source: word(&receipt.source),
             first: receipt.minute,
             ended: None,
+            later: None,
             parts: BTreeMap::new(),
         };
         let row = rows.entry(receipt.writer.clone()).or_insert_with(unmarked);
@@ -227,7 +244,8 @@ mod tests {
     }
 
     fn writer(id: &str, first: i64, last: Option<i64>) -> Writer {
-        Writer { id: id.to_owned(), source: "webhook".to_owned(), first: at(first), last: last.map(at) }
+        let (id, source) = (id.to_owned(), "webhook".to_owned());
+        Writer { id, source, first: at(first), last: last.map(at), later: None }
     }
 
     fn covers(found: &Receipts, minutes: std::ops::Range<i64>) -> Vec<Cover> {
@@ -290,6 +308,34 @@ mod tests {
             Receipts { receipts: Vec::new(), writers: vec![writer("w", 1, None)], unreadable: Vec::new() };
 
         assert_eq!(covers(&found, 0..2), [Cover::None, Cover::Dead]);
+    }
+
+    #[test]
+    fn a_stretch_without_any_receipt_of_a_writer_that_went_on_is_holes() {
+        let went_on = Writer { later: Some(at(50)), ..writer("w", -5_000, None) };
+        let found = Receipts { receipts: Vec::new(), writers: vec![went_on], unreadable: Vec::new() };
+
+        let coverage = coverage(&found, at(0), at(3));
+
+        assert_eq!(coverage.holes.iter().map(|hole| hole.minute).collect::<Vec<_>>(), [at(0), at(1), at(2)]);
+        assert_eq!(covers(&found, 0..2), [Cover::Broken, Cover::Broken]);
+        assert!(coverage.dead.is_empty() && !coverage.is_silent((at(1), "webhook")));
+    }
+
+    #[test]
+    fn a_writer_without_an_end_may_be_away_from_the_lake_for_two_days() {
+        let found = Receipts {
+            receipts: vec![receipt("w", 1, 0, true), receipt("v", 1, 0, true)],
+            writers: vec![writer("w", 1, None), writer("v", 1, Some(1))],
+            unreadable: Vec::new(),
+        };
+
+        let coverage = coverage(&found, at(0), at(4_000));
+
+        let silent = |minute: i64| coverage.is_silent((at(minute), "webhook"));
+        assert!(!silent(2 + DEATH_MINUTES - 1) && silent(2 + DEATH_MINUTES), "before that it may have died");
+        assert!(silent(2 + 48 * 60 - 1) && !silent(2 + 48 * 60));
+        assert!(!coverage.is_silent((at(100), "api")));
     }
 
     #[test]

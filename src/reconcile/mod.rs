@@ -6,7 +6,7 @@
 //! named by its id (`compare`). The order of looking is that of letting go backwards: the queue first, then the lake, then
 //! the rows, so that what moves on meanwhile is met again and not missed.
 //!
-//! It changes nothing, but for [`sweep::heal`], which sends what AfterShip has and we have not through the queue.
+//! It changes nothing, but for [`sweep::heal()`], which sends what AfterShip has and we have not through the queue.
 
 mod bag;
 mod compare;
@@ -56,11 +56,25 @@ pub struct ReconcileSettings {
     pub load_grace: Duration,
     /// Messages in the spool of a receiver on this machine.
     pub spooled: u64,
+    /// Messages in the queue's own dead-letter queue.
+    pub set_aside: u64,
+    /// How long an acknowledged event may be on its way to the lake, where the queue cannot tell how old its messages are.
+    pub travel_max: Duration,
+    /// How long AfterShip's newest state of a tracking may be on its way to the facts.
+    pub behind_grace: Duration,
 }
 
 impl Default for ReconcileSettings {
     fn default() -> Self {
-        ReconcileSettings { deep: false, load_grace: Duration::from_secs(10 * 60), spooled: 0 }
+        let minutes = |minutes: u64| Duration::from_secs(minutes * 60);
+        ReconcileSettings {
+            deep: false,
+            load_grace: minutes(10),
+            spooled: 0,
+            set_aside: 0,
+            travel_max: minutes(10),
+            behind_grace: minutes(10),
+        }
     }
 }
 

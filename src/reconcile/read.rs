@@ -5,15 +5,16 @@ use std::ops::Bound;
 
 use futures_util::stream::{self, StreamExt};
 use jiff::{SignedDuration, Timestamp};
+use serde::Deserialize;
 use sha2::{Digest, Sha256};
 use tracing::warn;
 
-use crate::aftership::webhook;
-use crate::event::{Event, Redacted, line};
+use crate::aftership::{api, webhook};
+use crate::event::{Event, EventKey, Redacted, Source, identity, json, line};
 use crate::lake::between::list_between;
-use crate::lake::dead_letter::{self, Filter};
 use crate::lake::manifest::Manifest;
-use crate::lake::{Lake, LakeError, layout, object};
+use crate::lake::receipt::minute_of;
+use crate::lake::{Lake, LakeError, Object, layout, object};
 use crate::warehouse::rows::clean;
 
 use super::Span;
@@ -25,8 +26,10 @@ use super::minutes::{minutes, word};
 const OBJECT_BYTES_MAX: usize = 256 * 1024 * 1024;
 /// Objects read at once.
 const READS: usize = 4;
-/// Manifests read at once.
-const MANIFESTS: usize = 16;
+/// Manifests and dead letters read at once.
+const SMALL_READS: usize = 16;
+/// What stands in place of a line that could not be read and was about somebody erased.
+const ERASED_LINE: &[u8] = br#"{"v":1,"erased":true}"#;
 /// How long after its minute an object is looked for among the manifests. One that landed later is read instead.
 const LANDING: SignedDuration = SignedDuration::from_hours(1);
 
@@ -35,6 +38,24 @@ const LANDING: SignedDuration = SignedDuration::from_hours(1);
 pub(super) struct Listed {
     pub(super) key: String,
     pub(super) landed_at: Timestamp,
+    pub(super) bytes: u64,
+}
+
+/// What a manifest says of an object.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Named {
+    pub(super) bag: Bag,
+    /// As stored. Nothing but an erasure changes them.
+    pub(super) bytes: u64,
+}
+
+/// What of a dead letter is looked at; its body is not kept.
+#[derive(Debug, Deserialize)]
+struct LetterHead {
+    event_key: Option<String>,
+    source: Option<String>,
+    #[serde(with = "crate::event::instant_text")]
+    received_at: Timestamp,
 }
 
 /// Which minute a key lies in, of those of a span.
@@ -60,17 +81,19 @@ pub(super) async fn objects(lake: &dyn Lake, span: Span) -> Result<Vec<Listed>, 
     let (from, until) = (layout::events_of(span.from), layout::events_of(span.until));
     let objects = list_between(lake, layout::EVENTS, &from, &until).await?;
     let events = objects.into_iter().filter(|object| layout::is_events_key(&object.key));
-    Ok(events.map(|object| Listed { key: object.key, landed_at: object.modified_at }).collect())
+    let listed =
+        |object: Object| Listed { key: object.key, landed_at: object.modified_at, bytes: object.bytes };
+    Ok(events.map(listed).collect())
 }
 
 /// What manifests say of the objects that they name, written while a span's events landed.
-pub(super) async fn manifests(lake: &dyn Lake, span: Span) -> Result<HashMap<String, Bag>, LakeError> {
+pub(super) async fn manifests(lake: &dyn Lake, span: Span) -> Result<HashMap<String, Named>, LakeError> {
     let until = span.until.checked_add(LANDING).unwrap_or(Timestamp::MAX);
     let (from, until) = (layout::manifests_after(span.from), layout::manifests_after(until));
     let objects = list_between(lake, layout::MANIFESTS, &from, &until).await?;
     let keys: Vec<String> = objects.into_iter().map(|object| object.key).collect();
     let mut bodies =
-        stream::iter(keys).map(|key| async move { (lake.get(&key).await, key) }).buffered(MANIFESTS);
+        stream::iter(keys).map(|key| async move { (lake.get(&key).await, key) }).buffered(SMALL_READS);
     let mut named = HashMap::new();
     while let Some((outcome, key)) = bodies.next().await {
         let body = match outcome {
@@ -82,7 +105,7 @@ pub(super) async fn manifests(lake: &dyn Lake, span: Span) -> Result<HashMap<Str
             Ok(manifest) => {
                 let bags = manifest.objects.into_iter().filter_map(|object| {
                     let bag = Bag::from_hex(object.lines, &object.keys_hash)?;
-                    Some((object.key, bag))
+                    Some((object.key, Named { bag, bytes: object.bytes }))
                 });
                 named.extend(bags);
             }
@@ -98,18 +121,37 @@ pub(super) async fn letters(
     lake: &dyn Lake,
     span: Span,
 ) -> Result<BTreeMap<Timestamp, Vec<Letter>>, LakeError> {
-    let filter = Filter { since: Some(span.from), ..Filter::default() };
+    let day_behind = span.until.checked_add(SignedDuration::from_hours(24)).unwrap_or(Timestamp::MAX);
+    // No id is empty, so both are what lies before all letters of their days.
+    let (first, behind) = (layout::dead_letter_key(span.from, ""), layout::dead_letter_key(day_behind, ""));
+    let objects = list_between(lake, layout::DEAD_LETTERS, &first, &behind).await?;
+    let keys: Vec<String> = objects.into_iter().map(|object| object.key).collect();
+    let mut heads = stream::iter(keys).map(|key| letter_head(lake, key)).buffered(SMALL_READS);
     let mut letters: BTreeMap<Timestamp, Vec<Letter>> = BTreeMap::new();
-    for listed in dead_letter::list(lake, &filter, true).await? {
-        let letter = listed.letter;
-        if let (Some(key), Some(source)) = (letter.event_key, letter.source)
-            && letter.received_at < span.until
+    while let Some(head) = heads.next().await {
+        let Some(head) = head? else { continue };
+        if let (Some(key), Some(source)) = (head.event_key, head.source)
+            && (span.from..span.until).contains(&head.received_at)
         {
-            let minute = crate::lake::receipt::minute_of(letter.received_at);
+            let minute = minute_of(head.received_at);
             letters.entry(minute).or_default().push(Letter { key, source: word(&source) });
         }
     }
     Ok(letters)
+}
+
+/// `None`: its retention ended meanwhile, or it is damaged, which must not hide the others.
+async fn letter_head(lake: &dyn Lake, key: String) -> Result<Option<LetterHead>, LakeError> {
+    let body = match lake.get(&key).await {
+        Ok(body) => body,
+        Err(LakeError::NotFound(_)) => return Ok(None),
+        Err(error) => return Err(error),
+    };
+    let head = serde_json::from_slice(&body);
+    if let Err(error) = &head {
+        warn!(path = %key, %error, "cannot read a dead letter, it is left out");
+    }
+    Ok(head.ok())
 }
 
 /// Reads objects, in the order asked for.
@@ -147,19 +189,54 @@ fn contents(key: &str, body: &[u8], is_deep: bool) -> State {
         Err(error) => return State::Damaged(error.to_string()),
     };
     let mut contents = Contents::default();
+    let is_other = is_deep && is_of_other_bytes(key, &unpacked);
     let mut is_erased = false;
     for (number, text) in (1..).zip(lines(&unpacked)) {
         match line::decode(text) {
             Ok(event) => {
-                is_erased |= event.redacted == Some(Redacted::Erased);
+                let is_erased_here = event.redacted == Some(Redacted::Erased);
+                is_erased |= is_erased_here;
+                if is_other && !is_erased_here && !agrees_with_itself(key, &event) {
+                    contents.others.push(number);
+                }
                 contents.lines.insert(number, line_of(event));
             }
-            Err(_) => contents.unread.push(number),
+            Err(_) => {
+                is_erased |= text == ERASED_LINE;
+                contents.unread.push(number);
+            }
         }
     }
-    // Erasing puts other bytes under the same name.
-    contents.is_other = is_deep && !is_erased && is_of_other_bytes(key, &unpacked);
+    if is_other && !is_erased {
+        contents.is_other = true;
+        contents.others.clear();
+    }
     State::Read(contents)
+}
+
+/// Erasing a line puts other bytes under an object's name, which says nothing of the other lines then. Each of them says
+/// for itself what its key is made of and which folder it belongs into.
+fn agrees_with_itself(file: &str, event: &Event) -> bool {
+    let is_in_place = file.starts_with(&layout::events_of(event.received_at));
+    // What less is left of a body than came can be checked no further.
+    is_in_place && (event.redacted.is_some() || key_of(event) == event.event_key)
+}
+
+/// The key that an event's body asks for.
+fn key_of(event: &Event) -> EventKey {
+    match event.source {
+        Source::Webhook => {
+            let webhook = webhook::read_envelope(&event.body).ok();
+            let event_id = webhook.as_ref().and_then(|webhook| webhook.event_id.as_deref());
+            let is_test = webhook.as_ref().is_some_and(|webhook| webhook.is_test());
+            identity::event_key(event_id, is_test, &event.body_sha256, event.received_at)
+        }
+        Source::Api => {
+            let members = json::parse_members(&event.body).unwrap_or_default();
+            let tracking = members.iter().rev().find(|(name, _)| name == "msg").map(|(_, text)| *text);
+            api::content_key(tracking.unwrap_or_default().as_bytes())
+        }
+    }
 }
 
 fn line_of(event: Event) -> Line {
@@ -243,6 +320,27 @@ mod tests {
         erased.push(b'\n');
 
         assert!(!read(&format!("events/{}.jsonl", "0".repeat(64)), &erased).is_other);
+    }
+
+    #[test]
+    fn lines_beside_an_erased_one_are_held_against_themselves() {
+        let folder = layout::events_of(at("2026-07-09T12:00:00Z"));
+        let file = format!("{folder}{}.jsonl", "0".repeat(64));
+        let event = |id: &str| line::decode(a_line(id).trim_ascii_end()).expect("own line");
+        let written = |event: &Event| [line::encode(event), b"\n".to_vec()].concat();
+        let body = Bytes::from_static(br#"{"msg":{"id":"t1","title":null}}"#);
+        let erased = written(&event("t1").with_body(body, Redacted::Erased));
+        let forged = Event { event_key: EventKey::from_text("another"), ..event("t3") };
+        let moved = Event { received_at: at("2026-07-09T12:07:00Z"), ..event("t4") };
+        let json = Bytes::from_static(br#"{"id":"t5"}"#);
+        let polled = Event::polled(api::envelope(&json), api::content_key(&json), event("t1").received_at);
+        let text = [erased, a_line("t2"), written(&forged), written(&moved), written(&polled)].concat();
+
+        let contents = read(&file, &text);
+
+        assert!(!contents.is_other);
+        assert_eq!(contents.others, [3, 4]);
+        assert_eq!(read(&file, &a_line("t2")).others, [0; 0], "without an erasure it is the whole object");
     }
 
     #[test]

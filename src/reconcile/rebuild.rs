@@ -4,114 +4,29 @@
 //! walked in the order of their keys, some thousand rows at a time, and compared cell by cell; columns that tell where or
 //! when a row was loaded are left out.
 
-use std::cmp::Ordering;
-use std::collections::{HashSet, VecDeque};
+mod on_their_way;
+mod tables;
 
-use jiff::Timestamp;
+use std::cmp::Ordering;
+use std::collections::{BTreeMap, HashSet, VecDeque};
+
 use serde::Serialize;
 
-use crate::warehouse::{Cell, Warehouse, WarehouseError, literal};
+use crate::warehouse::{Cell, Warehouse, WarehouseError, literal_of};
+
+pub use on_their_way::{Times, on_their_way};
 
 use super::ReconcileError;
-use super::rows::{instant_literal, text};
+use super::rows::text;
+
+use tables::{TABLES, Table};
 
 /// Rows of one question.
 const PAGE: usize = 20_000;
 /// Trackings that are named for each table.
 const NAMED_MAX: usize = 100;
-
-/// A table, and what of it must be the same.
-struct Table {
-    name: &'static str,
-    /// Its rows are unique by these.
-    keys: &'static [&'static str],
-    /// The tracking that a row is about, and the other columns.
-    columns: &'static [&'static str],
-}
-
-const TABLES: [Table; 3] = [
-    Table {
-        name: "raw.tracking_event",
-        keys: &["event_key"],
-        columns: &[
-            "tracking_id",
-            "event_id",
-            "event",
-            "source",
-            "received_at",
-            "body_sha256",
-            "event_date",
-            "is_test",
-        ],
-    },
-    Table {
-        name: "base.fct_shipment_tracking",
-        keys: &["tracking_id"],
-        columns: &[
-            "tracking_id",
-            "tracking_key",
-            "source_tracking_id",
-            "legacy_id",
-            "tracking_number",
-            "courier",
-            "tag",
-            "subtag",
-            "subtag_message",
-            "order_id",
-            "order_number",
-            "shipment_type",
-            "origin_country",
-            "destination_country",
-            "created_at",
-            "updated_at",
-            "event_at",
-            "body_sha256",
-            "info_received_at",
-            "in_transit_at",
-            "out_for_delivery_at",
-            "first_attempt_at",
-            "available_for_pickup_at",
-            "delivered_at",
-            "exception_at",
-            "last_checkpoint_at",
-            "estimated_delivery_text",
-            "estimated_delivery_source",
-            "estimated_delivery_at",
-            "promised_delivery_text",
-            "promised_delivery_at",
-            "on_time_status",
-            "on_time_difference_days",
-            "is_active",
-            "is_return_to_sender",
-            "is_test",
-            "checkpoint_count",
-        ],
-    },
-    Table {
-        name: "base.fct_tracking_checkpoint",
-        keys: &["tracking_id", "checkpoint_key"],
-        columns: &[
-            "tracking_id",
-            "position",
-            "checkpoint_at",
-            "checkpoint_time_text",
-            "created_at",
-            "courier",
-            "tag",
-            "subtag",
-            "subtag_message",
-            "raw_tag",
-            "message",
-            "location",
-            "city",
-            "state",
-            "postal_code",
-            "country",
-            "source",
-            "hash",
-        ],
-    },
-];
+/// Trackings whose differences are counted apart, so that they can be left out in the end.
+const APART_MAX: usize = 100_000;
 
 /// How a table compares.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
@@ -136,56 +51,80 @@ impl Compared {
         self.missing + self.extra + self.changed == 0
     }
 
-    fn differs(&mut self, tracking: String) {
-        if self.trackings.len() < NAMED_MAX && !self.trackings.contains(&tracking) {
-            self.trackings.push(tracking);
+    fn add(&mut self, counts: Counts) {
+        self.missing += counts.missing;
+        self.extra += counts.extra;
+        self.changed += counts.changed;
+    }
+}
+
+#[derive(Debug, Clone, Copy, Default)]
+struct Counts {
+    missing: u64,
+    extra: u64,
+    changed: u64,
+}
+
+/// How a table compares, tracking by tracking: what was loaded while it was compared is known only afterwards.
+#[derive(Debug, Clone, Default)]
+pub struct Tally {
+    table: &'static str,
+    rows: u64,
+    apart: BTreeMap<String, Counts>,
+    /// Of those for which there was no room.
+    others: Counts,
+}
+
+impl Tally {
+    /// The same but for these trackings.
+    pub fn without(self, recent: &HashSet<String>) -> Compared {
+        let mut compared = Compared { table: self.table, rows: self.rows, ..Compared::default() };
+        compared.add(self.others);
+        for (tracking, counts) in self.apart {
+            if recent.contains(&tracking) {
+                continue;
+            }
+            compared.add(counts);
+            if compared.trackings.len() < NAMED_MAX {
+                compared.trackings.push(tracking);
+            }
         }
+        compared
+    }
+
+    fn differs(&mut self, tracking: String, found: Counts) {
+        let has_room = self.apart.len() < APART_MAX || self.apart.contains_key(&tracking);
+        let counts = if has_room { self.apart.entry(tracking).or_default() } else { &mut self.others };
+        counts.missing += found.missing;
+        counts.extra += found.extra;
+        counts.changed += found.changed;
     }
 }
 
-/// Trackings with events that arrived at or after an instant: what is on its way while a rebuild goes on.
-pub async fn touched_since(
-    warehouse: &dyn Warehouse,
-    since: Timestamp,
-) -> Result<HashSet<String>, ReconcileError> {
-    let sql = format!(
-        "select e.tracking_id, coalesce(a.tracking_id, e.tracking_id) as fact_id
-         from raw.tracking_event as e
-         left join raw.tracking_alias as a on a.legacy_id = e.tracking_id
-         where e.received_at >= {}",
-        instant_literal(since)
-    );
-    let mut touched = HashSet::new();
-    for row in &warehouse.query(&sql).await?.rows {
-        touched.insert(text(row, 0)?);
-        touched.insert(text(row, 1)?);
-    }
-    Ok(touched)
-}
-
-/// Compares all tables but for the trackings in `recent`. `progress` gets (table, rows).
+/// Compares all tables but for the trackings in `recent`; what has become so meanwhile is left out afterwards
+/// ([`Tally::without`]). `progress` gets (table, rows).
 pub async fn compare_tables(
     ours: &dyn Warehouse,
     rebuilt: &dyn Warehouse,
     recent: &HashSet<String>,
     mut progress: impl FnMut(&'static str, u64),
-) -> Result<Vec<Compared>, ReconcileError> {
+) -> Result<Vec<Tally>, ReconcileError> {
     let mut all = Vec::new();
     for table in &TABLES {
-        let mut compared = Compared { table: table.name, ..Compared::default() };
+        let mut tally = Tally { table: table.name, ..Tally::default() };
         let (mut left, mut right) = (Rows::of(ours, table), Rows::of(rebuilt, table));
         let mut done = 0;
         loop {
             left.fill().await?;
             right.fill().await?;
-            let count = meet(&mut left, &mut right, recent, &mut compared)?;
+            let count = meet(&mut left, &mut right, recent, &mut tally)?;
             if count == 0 {
                 break;
             }
             done += count;
             progress(table.name, done);
         }
-        all.push(compared);
+        all.push(tally);
     }
     Ok(all)
 }
@@ -195,7 +134,7 @@ fn meet(
     left: &mut Rows<'_>,
     right: &mut Rows<'_>,
     recent: &HashSet<String>,
-    compared: &mut Compared,
+    tally: &mut Tally,
 ) -> Result<u64, WarehouseError> {
     let mut count = 0;
     loop {
@@ -210,18 +149,20 @@ fn meet(
         count += 1;
         let Some(row) = of_left.as_ref().or(of_right.as_ref()) else { return Ok(count) };
         let tracking = left.tracking(row)?;
-        let differs = match (&of_left, &of_right) {
-            _ if recent.contains(&tracking) => None,
+        if recent.contains(&tracking) {
+            continue;
+        }
+        let (mut missing, mut extra, mut changed) = (0, 0, 0);
+        match (&of_left, &of_right) {
             (Some(a), Some(b)) => {
-                compared.rows += 1;
-                (a != b).then_some(&mut compared.changed)
+                tally.rows += 1;
+                changed = u64::from(a != b);
             }
-            (Some(_), None) => Some(&mut compared.extra),
-            _ => Some(&mut compared.missing),
-        };
-        if let Some(number) = differs {
-            *number += 1;
-            compared.differs(tracking);
+            (Some(_), None) => extra = 1,
+            _ => missing = 1,
+        }
+        if missing + extra + changed > 0 {
+            tally.differs(tracking, Counts { missing, extra, changed });
         }
     }
 }
@@ -258,8 +199,9 @@ impl<'a> Rows<'a> {
     fn sql(&self) -> String {
         let Table { name, keys, columns } = self.table;
         let columns: Vec<&str> = keys.iter().chain(*columns).copied().collect();
+        let kind = self.warehouse.kind();
         let behind =
-            self.last.as_ref().map_or_else(String::new, |last| format!(" where {}", after(keys, last)));
+            self.last.as_ref().map_or_else(String::new, |last| format!(" where {}", after(kind, keys, last)));
         format!(
             "select {} from {name}{behind} order by {} limit {PAGE}",
             columns
@@ -282,14 +224,14 @@ impl<'a> Rows<'a> {
 }
 
 /// Rows behind this one, in the words of every engine.
-fn after(keys: &[&str], last: &[String]) -> String {
+fn after(kind: &str, keys: &[&str], last: &[String]) -> String {
     match (keys, last) {
         ([key, keys @ ..], [value, last @ ..]) => {
-            let value = literal(value);
+            let value = literal_of(kind, value);
             if keys.is_empty() {
                 return format!("{key} > {value}");
             }
-            format!("({key} > {value} or ({key} = {value} and {}))", after(keys, last))
+            format!("({key} > {value} or ({key} = {value} and {}))", after(kind, keys, last))
         }
         _ => String::new(),
     }
@@ -297,6 +239,10 @@ fn after(keys: &[&str], last: &[String]) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
+    use jiff::Timestamp;
+
     use crate::warehouse::duckdb::{DuckDbOptions, DuckDbWarehouse};
     use crate::warehouse::rows::{EventRow, FileRows, LoadSet};
 
@@ -324,7 +270,7 @@ mod tests {
         warehouse.migrate().await.expect("migrated");
         let file = FileRows {
             file: format!("events/{name}.jsonl"),
-            landed_at: "2026-07-09T12:01:00Z".parse().expect("instant"),
+            landed_at: at("2020-01-01T00:00:00Z"),
             lines: events.len() as u64,
             is_readable: true,
             events: (1..).zip(events).map(|(line, (key, body))| event(line, key, body)).collect(),
@@ -334,6 +280,10 @@ mod tests {
         warehouse
     }
 
+    fn at(text: &str) -> Timestamp {
+        text.parse().expect("instant")
+    }
+
     #[tokio::test(flavor = "multi_thread")]
     async fn rows_that_are_missing_extra_or_changed_are_named_and_no_others() {
         let dir = tempfile::tempdir().expect("temporary folder");
@@ -341,22 +291,52 @@ mod tests {
         let rebuilt = warehouse(&dir, "rebuilt", &[("a", "1"), ("b", "2"), ("zone", "1")]).await;
         let recent = HashSet::from(["t-new".to_owned()]);
 
-        let all = compare_tables(&ours, &rebuilt, &recent, |_, _| {}).await.expect("compared");
+        let tallies = compare_tables(&ours, &rebuilt, &recent, |_, _| {}).await.expect("compared");
 
+        let without = |recent: &HashSet<String>| -> Vec<Compared> {
+            tallies.iter().map(|tally| tally.clone().without(recent)).collect()
+        };
+        let all = without(&recent);
         let events = &all[0];
         assert_eq!((events.rows, events.missing, events.extra, events.changed), (2, 1, 1, 1));
         assert_eq!(events.trackings, ["t-b", "t-extra", "t-zone"]);
         assert!(!events.is_same() && all[1].is_same() && all[2].is_same());
+        let later = &without(&HashSet::from(["t-b".to_owned(), "t-zone".to_owned()]))[0];
+        assert_eq!((later.missing, later.extra, later.changed), (0, 1, 0), "loaded while it was compared");
         let itself = compare_tables(&ours, &ours, &HashSet::new(), |_, _| {}).await.expect("compared");
-        assert!(itself.iter().all(Compared::is_same) && itself[0].rows == 4);
-        let since = "2026-07-09T12:00:00Z".parse().expect("instant");
-        assert!(touched_since(&ours, since).await.expect("trackings").contains("t-a"));
+        assert_eq!(itself[0].rows, 4);
+        assert!(itself.into_iter().all(|tally| tally.without(&HashSet::new()).is_same()));
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn what_arrives_loads_or_lands_meanwhile_is_on_its_way() {
+        let dir = tempfile::tempdir().expect("temporary folder");
+        let ours = warehouse(&dir, "ours", &[("a", "1")]).await;
+        let rebuilt = warehouse(&dir, "rebuilt", &[("b", "1")]).await;
+        let far = at("2100-01-01T00:00:00Z");
+        let empty = warehouse(&dir, "empty", &[]).await;
+        let begin = async |before: &DuckDbWarehouse, settled, grace| {
+            Times::begin(before, settled, grace, Timestamp::now()).await.expect("the times")
+        };
+        let found = async |times: Times| {
+            let found = on_their_way(&ours, &rebuilt, &times).await.expect("trackings");
+            let mut found: Vec<String> = found.into_iter().collect();
+            found.sort();
+            found
+        };
+
+        assert_eq!(found(begin(&ours, far, Duration::ZERO).await).await, [""; 0]);
+        let arrived = begin(&ours, at("2026-07-09T12:00:00Z"), Duration::ZERO).await;
+        assert_eq!(found(arrived).await, ["t-a"], "arrived");
+        assert_eq!(found(begin(&empty, far, Duration::ZERO).await).await, ["t-a"], "loaded since");
+        let ever = begin(&ours, far, Duration::from_secs(200 * 365 * 86_400)).await;
+        assert_eq!(found(ever).await, ["t-b"], "landed and not loaded here");
     }
 
     #[test]
     fn pages_go_on_behind_the_last_row() {
-        assert_eq!(after(&["a"], &["it's".to_owned()]), "a > 'it''s'");
+        assert_eq!(after("duckdb", &["a"], &["it's".to_owned()]), "a > 'it''s'");
         let last = ["x".to_owned(), "y".to_owned()];
-        assert_eq!(after(&["a", "b"], &last), "(a > 'x' or (a = 'x' and b > 'y'))");
+        assert_eq!(after("duckdb", &["a", "b"], &last), "(a > 'x' or (a = 'x' and b > 'y'))");
     }
 }

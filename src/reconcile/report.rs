@@ -107,7 +107,7 @@ macro_rules! kinds {
 }
 
 kinds! {
-    /// A receipt is gone from the row of its writer.
+    /// A receipt is gone from the row of its writer, or is not as it was written.
     ReceiptMissing = "receipt_missing";
     /// A writer of receipts stopped without a word of its end.
     ReceiverDied = "receiver_died";
@@ -115,7 +115,7 @@ kinds! {
     NotReceipted = "not_receipted";
     /// Acknowledged, and neither landed nor dead nor waiting.
     Lost = "lost";
-    /// Acknowledged, and may wait in the queue or its spool.
+    /// Acknowledged, and may wait in the queue or its spool; explained while it is young enough for that.
     Waiting = "waiting";
     /// An object that a manifest or the ledger names is not in the lake.
     ObjectMissing = "object_missing";
@@ -129,7 +129,7 @@ kinds! {
     RowForged = "row_forged";
     /// A tracking has events and no row, or another number of checkpoints than it says.
     FactMissing = "fact_missing";
-    /// A tracking's row is that of no event.
+    /// A tracking's row is that of no event, or there is more than one.
     FactForged = "fact_forged";
     /// AfterShip has a newer state of a tracking, or one that we have not at all.
     BehindAftership = "behind_aftership";

@@ -1,20 +1,26 @@
 //! What the warehouse holds of some minutes, asked in the language of each engine.
 
+mod sql;
+
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use jiff::Timestamp;
 
-use crate::warehouse::{Cell, Warehouse, WarehouseError, literal};
+use crate::warehouse::{Cell, Warehouse, WarehouseError, literal_of};
 
 use super::Span;
 use super::bag::Bag;
 use super::evidence::{Ledger, Row};
 use super::minutes::{Place, word};
 
+pub(super) use sql::{instant_literal, list};
+
+use sql::{bags_sql, doubled_sql, forged_sql, received_in, touched_sql};
+
 /// Keys of one question.
 const KEYS_MAX: usize = 1_000;
-/// Facts that are named.
-const FACTS_MAX: usize = 1_000;
+/// Facts that are counted and named; of more only these are.
+pub(super) const FACTS_MAX: usize = 1_000;
 
 /// The tables.
 #[derive(Clone, Copy)]
@@ -29,9 +35,25 @@ pub(super) struct Facts {
     pub(super) miscounted: Vec<String>,
     /// Trackings whose row is that of no event: their id, and that in the snapshot.
     pub(super) forged: Vec<(String, String)>,
+    /// Trackings with more than one row.
+    pub(super) doubled: Vec<String>,
+    /// Are there more of the first two than are counted here?
+    pub(super) is_more_touched: bool,
+    /// And of those that are forged?
+    pub(super) is_more_forged: bool,
+    /// And of those with more than one row?
+    pub(super) is_more_doubled: bool,
 }
 
 impl Tables<'_> {
+    fn literal(&self, text: &str) -> String {
+        literal_of(self.0.kind(), text)
+    }
+
+    fn list(&self, texts: &[String]) -> String {
+        list(self.0.kind(), texts)
+    }
+
     /// Per minute of arrival and source: how many rows, and the hash of their keys.
     pub(super) async fn bags(&self, span: Span) -> Result<BTreeMap<Place, Bag>, WarehouseError> {
         let answer = self.0.query(&bags_sql(self.0.kind(), span)).await?;
@@ -54,7 +76,8 @@ impl Tables<'_> {
         from: &str,
         until: &str,
     ) -> Result<HashMap<String, Ledger>, WarehouseError> {
-        self.ledger_where(&format!("file >= {} and file < {}", literal(from), literal(until))).await
+        let (from, until) = (self.literal(from), self.literal(until));
+        self.ledger_where(&format!("file >= {from} and file < {until}")).await
     }
 
     /// What it says of these objects.
@@ -64,7 +87,7 @@ impl Tables<'_> {
     ) -> Result<HashMap<String, Ledger>, WarehouseError> {
         let mut ledger = HashMap::new();
         for some in files.chunks(KEYS_MAX) {
-            ledger.extend(self.ledger_where(&format!("file in ({})", list(some))).await?);
+            ledger.extend(self.ledger_where(&format!("file in ({})", self.list(some))).await?);
         }
         Ok(ledger)
     }
@@ -89,8 +112,8 @@ impl Tables<'_> {
     ) -> Result<HashSet<(String, u64)>, WarehouseError> {
         let sql = format!(
             "select file, line from raw.rejected_row where dataset = 'tracking' and file >= {} and file < {}",
-            literal(from),
-            literal(until)
+            self.literal(from),
+            self.literal(until)
         );
         let answer = self.0.query(&sql).await?;
         answer.rows.iter().map(|row| Ok((text(row, 0)?, small(row, 1)?))).collect()
@@ -105,7 +128,7 @@ impl Tables<'_> {
     pub(super) async fn known(&self, keys: &[String]) -> Result<Vec<Row>, WarehouseError> {
         let mut rows = Vec::new();
         for some in keys.chunks(KEYS_MAX) {
-            rows.extend(self.rows_where(&format!("event_key in ({})", list(some))).await?);
+            rows.extend(self.rows_where(&format!("event_key in ({})", self.list(some))).await?);
         }
         Ok(rows)
     }
@@ -137,7 +160,7 @@ impl Tables<'_> {
         for some in keys.chunks(KEYS_MAX) {
             let sql = format!(
                 "select event_key, body_sha256 from raw.tracking_event_conflict where event_key in ({})",
-                list(some)
+                self.list(some)
             );
             for row in &self.0.query(&sql).await?.rows {
                 found.insert((text(row, 0)?, text(row, 1)?));
@@ -146,113 +169,31 @@ impl Tables<'_> {
         Ok(found)
     }
 
-    /// What is odd about the facts of trackings with events in a span, and about all rows of facts that are no event's.
+    /// What is odd about the facts of trackings with events in a span, and about all rows of facts that are no event's or
+    /// are there more than once.
     pub(super) async fn facts(&self, span: Span) -> Result<Facts, WarehouseError> {
         let mut facts = Facts::default();
-        for row in &self.0.query(&touched_sql(span)).await?.rows {
+        let touched = self.0.query(&touched_sql(span)).await?.rows;
+        facts.is_more_touched = touched.len() > FACTS_MAX;
+        for row in touched.iter().take(FACTS_MAX) {
             let tracking = text(row, 0)?;
             match row.get(1) {
                 Some(Cell::Null) | None => facts.missing.push(tracking),
                 Some(_) => facts.miscounted.push(tracking),
             }
         }
-        for row in &self.0.query(&forged_sql()).await?.rows {
+        let forged = self.0.query(&forged_sql()).await?.rows;
+        facts.is_more_forged = forged.len() > FACTS_MAX;
+        for row in forged.iter().take(FACTS_MAX) {
             facts.forged.push((text(row, 0)?, text(row, 1)?));
+        }
+        let doubled = self.0.query(&doubled_sql()).await?.rows;
+        facts.is_more_doubled = doubled.len() > FACTS_MAX;
+        for row in doubled.iter().take(FACTS_MAX) {
+            facts.doubled.push(text(row, 0)?);
         }
         Ok(facts)
     }
-}
-
-/// The hash of a bag of keys from SQL: of each key's SHA-256 the first four quarters of 32 bits, each added up.
-fn bags_sql(kind: &str, span: Span) -> String {
-    let (minute, digits): (&str, &str) = match kind {
-        "duckdb" => ("epoch_us(received_at) // 60000000", "sha256(event_key)"),
-        "redshift" => (
-            "datediff(microsecond, timestamp '1970-01-01 00:00:00', received_at at time zone 'UTC') / 60000000",
-            "sha2(event_key, 256)",
-        ),
-        _ => (
-            "cast(floor(extract(epoch from received_at) / 60) as bigint)",
-            "encode(sha256(convert_to(event_key, 'UTF8')), 'hex')",
-        ),
-    };
-    let sums: Vec<String> = [1, 9, 17, 25]
-        .iter()
-        .map(|start| {
-            let quarter = match kind {
-                "duckdb" => format!("cast('0x' || substr(digits, {start}, 8) as bigint)"),
-                "redshift" => format!("strtol(substring(digits, {start}, 8), 16)"),
-                // Filled up on the left: the highest of 64 bits is the sign.
-                _ => format!("('x' || lpad(substr(digits, {start}, 8), 16, '0'))::bit(64)::bigint"),
-            };
-            format!("sum({quarter}) as from_{start}")
-        })
-        .collect();
-    format!(
-        "select nth_minute, source, count(*) as events, {} from (\
-         select {minute} as nth_minute, source, {digits} as digits from raw.tracking_event where {}\
-         ) as hashed group by nth_minute, source",
-        sums.join(", "),
-        received_in("received_at", span)
-    )
-}
-
-/// Trackings with events in a span whose row is missing, or has another number of checkpoints than it says.
-fn touched_sql(span: Span) -> String {
-    format!(
-        "with touched as (
-           select distinct coalesce(a.tracking_id, e.tracking_id) as tracking_id
-           from raw.tracking_event as e
-           left join raw.tracking_alias as a on a.legacy_id = e.tracking_id
-           where {}
-         ),
-         counted as (
-           select c.tracking_id, count(*) as checkpoints
-           from base.fct_tracking_checkpoint as c
-           where c.tracking_id in (select tracking_id from touched)
-           group by c.tracking_id
-         )
-         select t.tracking_id, f.tracking_id as fact_id
-         from touched as t
-         left join base.fct_shipment_tracking as f on f.tracking_id = t.tracking_id
-         left join counted as c on c.tracking_id = t.tracking_id
-         where f.tracking_id is null or f.checkpoint_count <> coalesce(c.checkpoints, 0)
-         order by t.tracking_id
-         limit {FACTS_MAX}",
-        received_in("e.received_at", span)
-    )
-}
-
-/// Rows of facts whose snapshot is no event's body.
-fn forged_sql() -> String {
-    format!(
-        "select f.tracking_id, f.source_tracking_id
-         from base.fct_shipment_tracking as f
-         where not exists (
-             select 1 from raw.tracking_event as e
-             where e.tracking_id = f.source_tracking_id and e.body_sha256 = f.body_sha256
-           )
-           and not exists (
-             select 1 from raw.tracking_event_conflict as c
-             where c.tracking_id = f.source_tracking_id and c.body_sha256 = f.body_sha256
-           )
-         order by f.tracking_id
-         limit {FACTS_MAX}"
-    )
-}
-
-fn received_in(column: &str, span: Span) -> String {
-    format!("{column} >= {} and {column} < {}", instant_literal(span.from), instant_literal(span.until))
-}
-
-/// An instant as all engines write it.
-pub(super) fn instant_literal(at: Timestamp) -> String {
-    format!("cast('{}' as timestamptz)", at.strftime("%Y-%m-%d %H:%M:%S.%6f+00"))
-}
-
-/// Texts as a list of literals; one at least.
-pub(super) fn list(texts: &[String]) -> String {
-    texts.iter().map(|text| literal(text)).collect::<Vec<_>>().join(", ")
 }
 
 fn minute(number: u128) -> Result<Timestamp, WarehouseError> {
@@ -376,6 +317,23 @@ mod tests {
         assert_eq!(tables.conflicts(&["a".to_owned()]).await.expect("conflicts"), HashSet::new());
         let facts = tables.facts(span()).await.expect("facts");
         assert_eq!(facts.missing, ["t-a", "t-b", "t-it's"], "events without facts");
-        assert_eq!((facts.miscounted.len(), facts.forged.len()), (0, 0));
+        assert_eq!((facts.miscounted.len(), facts.forged.len(), facts.doubled.len()), (0, 0, 0));
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_fact_that_is_there_twice_is_named() {
+        let dir = tempfile::tempdir().expect("temporary folder");
+        let warehouse = warehouse(&dir).await;
+        let connection = duckdb::Connection::open(dir.path().join("w.duckdb")).expect("the file");
+        let insert = "insert into base.fct_shipment_tracking
+            (tracking_id, source_tracking_id, tracking_key, body_sha256, is_test, checkpoint_count)
+            values ('t-a', 't-a', 1, 'x', false, 0)";
+        connection.execute_batch(&format!("{insert}; {insert};")).expect("done by hand");
+        drop(connection);
+
+        let facts = Tables(warehouse.as_ref()).facts(span()).await.expect("facts");
+
+        assert_eq!(facts.doubled, ["t-a"]);
+        assert!(!facts.is_more_doubled);
     }
 }

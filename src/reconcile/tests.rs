@@ -248,6 +248,62 @@ async fn a_row_deleted_and_a_row_forged_are_named_even_where_counts_agree() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_row_written_twice_is_named() {
+    let world = World::begin().await;
+    let key = &world.keys(&[1])[0];
+    world.sql(&format!(
+        "insert into raw.tracking_event select * from raw.tracking_event where event_key = '{key}'"
+    ));
+
+    assert_eq!(world.found().await, [(Kind::RowForged, vec![key.clone()])]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_row_moved_out_of_the_span_is_named() {
+    let world = World::begin().await;
+    let key = &world.keys(&[0])[0];
+    world.sql(&format!(
+        "update raw.tracking_event set received_at = cast('2020-01-01 00:00:00+00' as timestamptz) where event_key = '{key}'"
+    ));
+
+    assert_eq!(world.found().await, [(Kind::RowForged, vec![key.clone()])]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_object_of_another_size_is_read_whatever_the_hashes_say() {
+    let world = World::begin().await;
+    let path = world.path(&world.file);
+    let text = std::fs::read_to_string(&path).expect("the object");
+    // The same lines and keys, and a blank that nobody wrote.
+    std::fs::write(&path, text.replacen("\"v\":1", "\"v\" :1", 1)).expect("changed");
+
+    let kinds: Vec<Kind> = world.found().await.into_iter().map(|(kind, _)| kind).collect();
+    assert_eq!(kinds, [Kind::ObjectChanged]);
+
+    std::fs::write(&path, &text[..text.len() / 2]).expect("cut short");
+    let kinds: Vec<Kind> = world.found().await.into_iter().map(|(kind, _)| kind).collect();
+    assert!(kinds.contains(&Kind::ObjectChanged), "{kinds:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_object_that_was_rejected_and_is_whole_again_is_not_loaded() {
+    let world = World::begin().await;
+    world.sql(&format!(
+        "delete from raw.tracking_event where file = '{file}';
+         update raw.loaded_file set status = 'rejected', lines = 0, inserted = 0 where file = '{file}';
+         insert into raw.rejected_row (file, line, reason, text, dataset, rejected_at) values ('{file}', 0, 'damaged', null, 'tracking', now());",
+        file = world.file
+    ));
+
+    let report = world.report().await;
+
+    let found: Vec<_> = report.differences.iter().filter(|one| one.kind == Kind::NotLoaded).collect();
+    let [rejected] = found.as_slice() else { panic!("{:?}", report.differences) };
+    assert_eq!((rejected.is_explained, &rejected.ids), (false, &world.keys(&[0, 1, 2])));
+    assert!(rejected.text.contains("raw.rejected_row"), "{}", rejected.text);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_lost_receipt_is_named_and_no_event_for_it() {
     let world = World::begin().await;
     let receipts = files(&world.path("receipts"));

@@ -1,5 +1,7 @@
 //! The walk through a span: looks at the hashes, and closer where they do not agree.
 
+mod finish;
+
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use jiff::{SignedDuration, Timestamp};
@@ -10,10 +12,10 @@ use crate::lake::{Lake, layout};
 use super::bag::Bag;
 use super::compare::{Judged, Stages, judge, minute};
 use super::evidence::{Evidence, Ledger, Letter, Line, Object, Row, State};
-use super::fates::{Missing, Waiting, fates};
+use super::fates::{Missing, Waiting};
 use super::minutes::{Cover, Coverage, DEATH_MINUTES, Place, SOURCES, Taken, coverage, taken};
-use super::read::{self, Folders, Listed};
-use super::report::{Difference, Kind, Minute, Report, settle};
+use super::read::{self, Folders, Listed, Named};
+use super::report::{Difference, Minute};
 use super::rows::Tables;
 use super::{Reconcile, ReconcileError, Span};
 
@@ -32,7 +34,7 @@ pub(super) struct Walk<'a> {
     coverage: Coverage,
     bags: BTreeMap<Place, Bag>,
     ledger: HashMap<String, Ledger>,
-    manifests: HashMap<String, Bag>,
+    manifests: HashMap<String, Named>,
     objects: BTreeMap<Timestamp, Vec<Listed>>,
     /// Keys that a manifest or the ledger names and the listing has not.
     unlisted: BTreeMap<Timestamp, BTreeSet<String>>,
@@ -145,10 +147,14 @@ impl<'a> Walk<'a> {
             else {
                 return false;
             };
-            if !ledger.is_loaded || ledger.lines != named.count || ledger.inserted != named.count {
+            let lines = named.bag.count;
+            if !ledger.is_loaded || ledger.lines != lines || ledger.inserted != lines {
                 return false;
             }
-            landed = landed.plus(*named);
+            if is_of_another_size(object, Some(named)) {
+                return false;
+            }
+            landed = landed.plus(named.bag);
         }
         let sum = |bag: &dyn Fn(Place) -> Bag| {
             SOURCES.iter().fold(Bag::default(), |sum, source| sum.plus(bag((minute, source.as_str()))))
@@ -176,10 +182,13 @@ impl<'a> Walk<'a> {
     /// Reads all there is of a minute.
     async fn evidence(&self, minute: Timestamp) -> Result<Evidence, ReconcileError> {
         let lake = self.reconcile.lake.as_ref();
-        let is_deep = self.reconcile.settings.deep;
         let span = Span::minute(minute);
         let (first, behind) = (layout::events_of(span.from), layout::events_of(span.until));
         let listed = read::objects(lake, span).await?;
+        // Lines and keys may be the same all the same, so the bytes are held against the name.
+        let has_other_size =
+            listed.iter().any(|object| is_of_another_size(object, self.manifests.get(&object.key)));
+        let is_deep = self.reconcile.settings.deep || has_other_size;
         let landed_at: HashMap<String, Timestamp> =
             listed.iter().map(|object| (object.key.clone(), object.landed_at)).collect();
         let keys: Vec<String> = listed.into_iter().map(|object| object.key).collect();
@@ -229,7 +238,9 @@ impl<'a> Walk<'a> {
             file,
             state,
         });
-        let covers = SOURCES.map(|source| (source.as_str(), self.coverage.of((minute, source.as_str()))));
+        let sources = SOURCES.map(|source| source.as_str());
+        let covers = sources.map(|source| (source, self.coverage.of((minute, source))));
+        let silent = sources.into_iter().filter(|source| self.coverage.is_silent((minute, *source)));
         Ok(Evidence {
             minute,
             now: self.now,
@@ -244,102 +255,14 @@ impl<'a> Walk<'a> {
             letters: self.letters.get(&minute).cloned().unwrap_or_default(),
             receipts: receipt::read_minute(lake, minute).await?,
             covers: BTreeMap::from(covers),
+            silent: silent.collect(),
         })
     }
+}
 
-    /// What is about the span as a whole, and the report.
-    pub(super) async fn finish(mut self) -> Result<Report, ReconcileError> {
-        self.facts().await?;
-        self.receipts();
-        self.differences.extend(fates(std::mem::take(&mut self.missing), self.waiting, self.now));
-        for difference in self.differences.iter().filter(|difference| difference.kind == Kind::Waiting) {
-            for minute in &mut self.minutes {
-                if difference.minute == Some(minute.minute) && difference.source == Some(minute.source) {
-                    minute.waiting += difference.count;
-                }
-            }
-        }
-        for source in SOURCES.map(|source| source.as_str()) {
-            let unproven = self.minutes.iter().filter(|minute| {
-                minute.source == source
-                    && minute.landed.count > 0
-                    && self.coverage.of((minute.minute, source)) == Cover::None
-            });
-            let count = unproven.count();
-            if count > 0 {
-                self.notes.push(format!(
-                    "{count} minutes with events have no receipts of {source}: nobody can tell what was acknowledged in them \
-                     (a receiver writes receipts when it has WAYBILL_LAKE and WAYBILL_RECEIPTS is on)"
-                ));
-            }
-        }
-        settle(&mut self.minutes, &mut self.differences);
-        Ok(Report {
-            from: self.span.from,
-            until: self.span.until,
-            made_at: crate::event::truncate_to_micros(self.now),
-            minutes: self.minutes,
-            differences: self.differences,
-            notes: self.notes,
-        })
-    }
-
-    async fn facts(&mut self) -> Result<(), ReconcileError> {
-        let facts = self.tables.facts(self.span).await?;
-        // A row without its event is the event's difference, named already.
-        let forged = facts.forged.into_iter().filter(|(_, source)| !self.rowless.contains(source));
-        let forged: Vec<String> = forged.map(|(tracking, _)| tracking).collect();
-        for (kind, ids, text) in [
-            (
-                Kind::FactMissing,
-                facts.missing,
-                "these trackings have events and no row in base.fct_shipment_tracking: delete their objects from \
-                 raw.loaded_file, and load again",
-            ),
-            (
-                Kind::FactMissing,
-                facts.miscounted,
-                "these trackings have another number of checkpoints than their rows say: delete their objects from \
-                 raw.loaded_file, and load again",
-            ),
-            (
-                Kind::FactForged,
-                forged,
-                "these rows of base.fct_shipment_tracking are of no event that was loaded: somebody wrote or changed them; \
-                 delete them, and `--rebuild` shows what else differs",
-            ),
-        ] {
-            if !ids.is_empty() {
-                self.differences.push(Difference::of(kind, ids, text));
-            }
-        }
-        Ok(())
-    }
-
-    /// Receipts that are gone, and writers that died.
-    fn receipts(&mut self) {
-        let mut holes: BTreeMap<Place, Vec<String>> = BTreeMap::new();
-        for hole in &self.coverage.holes {
-            holes.entry((hole.minute, hole.source)).or_default().push(hole.writer.clone());
-        }
-        for ((minute, source), writers) in holes {
-            let text = "these writers' receipts of the minute, or parts of them, are gone, and later ones are there: somebody \
-                        deleted them; what was acknowledged then cannot be proven";
-            let difference = Difference::of(Kind::ReceiptMissing, writers, text);
-            self.differences.push(difference.at(minute).in_source(source));
-        }
-        for dead in &self.coverage.dead {
-            let count = self.explained_by_death.get(dead.source).copied().unwrap_or(0);
-            let text = format!(
-                "this writer of receipts left none from this minute on, and no word of its end: it was killed, or cannot \
-                 reach the lake. {count} events of {source} landed around then without a receipt; that is no loss, and no \
-                 proof either that there was none",
-                source = dead.source
-            );
-            let difference = Difference::of(Kind::ReceiverDied, vec![dead.writer.clone()], text);
-            self.differences.push(difference.at(dead.since).in_source(dead.source).explained());
-        }
-    }
+/// Is an object not as large as the manifest says? An erasure makes it so, and anybody who puts other bytes there.
+fn is_of_another_size(object: &Listed, named: Option<&Named>) -> bool {
+    named.is_some_and(|named| named.bytes != object.bytes)
 }
 
 fn lines_of(state: &State) -> Option<impl Iterator<Item = &Line>> {
@@ -369,10 +292,10 @@ async fn waiting(reconcile: &Reconcile, notes: &mut Vec<String>) -> Option<Waiti
     };
     match queue.depth().await {
         Ok(depth) => {
-            let spooled = reconcile.settings.spooled;
-            // How long the spool's messages have been there is not known.
-            let oldest = if spooled > 0 { None } else { depth.oldest };
-            Some(Waiting { messages: depth.ready + depth.leased + spooled, oldest })
+            let beside = reconcile.settings.spooled + reconcile.settings.set_aside;
+            // How long those have been there is not known.
+            let oldest = if beside > 0 { None } else { depth.oldest };
+            Some(Waiting { messages: depth.ready + depth.leased + beside, oldest })
         }
         Err(error) => {
             notes.push(format!("the queue could not be asked ({error}): what has not landed counts as lost"));

@@ -138,6 +138,14 @@ pub fn literal(text: &str) -> String {
     format!("'{}'", text.replace('\'', "''"))
 }
 
+/// A text as an engine writes it in a statement. `kind`: see [`Warehouse::kind`].
+pub fn literal_of(kind: &str, text: &str) -> String {
+    match kind {
+        "redshift" => dialect::REDSHIFT.literal(text),
+        _ => literal(text),
+    }
+}
+
 /// Tables that people query, filled exactly once.
 #[async_trait]
 pub trait Warehouse: Send + Sync + 'static {

@@ -17,12 +17,14 @@ use crate::support::waybill::Deployment;
 const LIFE_MAX: Duration = Duration::from_secs(20);
 
 /// The moments that each pairing is killed at. Together they are all there are but those of erasing, which
-/// `journeys::forget` is killed at, and those of the shop's files (`journeys::shop`); each runs where its code is.
+/// `journeys::forget` is killed at, those of the shop's files (`journeys::shop`) and of polling (`journeys::poll`); each
+/// runs where its code is.
 fn moments(pairing: Pairing) -> Vec<&'static str> {
     let is_own = |name: &str| match pairing {
         Pairing::Embedded => {
             !name.starts_with("forget.")
                 && !name.starts_with("shop.")
+                && !name.starts_with("poll.")
                 && !name.starts_with("queue.sqs")
                 && !name.starts_with("spool.")
                 && !name.starts_with("lake.s3")
@@ -41,7 +43,9 @@ fn moments(pairing: Pairing) -> Vec<&'static str> {
 fn every_moment_is_killed_at_in_some_pairing() {
     let killed: Vec<_> = Pairing::ALL.into_iter().flat_map(moments).collect();
 
-    for point in POINTS.iter().filter(|point| !point.starts_with("forget.") && !point.starts_with("shop.")) {
+    // Those are killed at in journeys of their own.
+    let elsewhere = ["forget.", "shop.", "poll."];
+    for point in POINTS.iter().filter(|point| !elsewhere.iter().any(|mover| point.starts_with(mover))) {
         assert!(killed.contains(point), "nobody is killed at {point}");
     }
     assert!(POINTS.len() >= 40);

@@ -176,6 +176,94 @@ fn forged_rows_and_changed_facts_are_named() {
 }
 
 #[test]
+fn a_row_and_a_fact_written_twice_are_named() {
+    let done = Done::ended();
+    done.by_hand(&format!(
+        "insert into raw.tracking_event select * from raw.tracking_event where event_key = '{}';
+         insert into base.fct_shipment_tracking
+         select * from base.fct_shipment_tracking where tracking_id = 'parcel2';",
+        done.ids[1]
+    ));
+
+    let found = done.found();
+
+    let expected = [
+        ("row_forged".to_owned(), vec![done.ids[1].clone()]),
+        ("fact_forged".to_owned(), vec!["parcel2".to_owned()]),
+    ];
+    assert_eq!(found, expected);
+}
+
+#[test]
+fn a_row_moved_to_another_time_is_named() {
+    let done = Done::ended();
+    done.by_hand(&format!(
+        "update raw.tracking_event set received_at = cast('2020-01-01 00:00:00+00' as timestamptz) where event_key = '{}'",
+        done.ids[3]
+    ));
+
+    assert_eq!(done.found(), [("row_forged".to_owned(), vec![done.ids[3].clone()])]);
+}
+
+#[test]
+fn an_object_cut_short_is_named_without_looking_deep() {
+    let done = Done::ended();
+    let object = files(&done.lake("events")).remove(0);
+    let file = object.strip_prefix(done.lake("")).expect("below the lake").to_string_lossy().into_owned();
+    let bytes = std::fs::read(&object).expect("the object");
+    std::fs::write(&object, &bytes[..bytes.len() / 2]).expect("cut short");
+
+    assert_eq!(done.found(), [("object_changed".to_owned(), vec![file])]);
+}
+
+#[test]
+fn an_object_restored_after_its_rejection_is_named_until_it_is_loaded_again() {
+    let dir = tempfile::tempdir().expect("temporary folder");
+    let deployment = Deployment::embedded(dir.path());
+    deployment.run_ok(&["migrate"]);
+    let mut receiving = deployment.start(&["receive"]);
+    let id = fresh_id();
+    let body = event(&id, "parcel", "InTransit", "2026-07-09T11:00:00+00:00");
+    assert_eq!(post(receiving.listen(), body.as_bytes()).expect("an answer").status, 200);
+    receiving.terminate();
+    assert!(receiving.wait().success());
+    deployment.run_ok(&["batch", "--once"]);
+    let object = files(&dir.path().join("lake/events")).remove(0);
+    let whole = std::fs::read(&object).expect("the object");
+    std::fs::write(&object, b"damaged").expect("damaged");
+    let _ = deployment.run(&["load", "--once"]);
+    let done = Done { _dir: dir, deployment, ids: vec![id.clone()] };
+    let kinds =
+        |found: Vec<(String, Vec<String>)>| found.into_iter().map(|(kind, _)| kind).collect::<Vec<_>>();
+    assert!(kinds(done.found()).contains(&"object_changed".to_owned()));
+
+    std::fs::write(&object, whole).expect("restored");
+
+    assert_eq!(done.found(), [("not_loaded".to_owned(), vec![id])], "it would never be loaded");
+    done.by_hand("delete from raw.loaded_file; delete from raw.rejected_row where line = 0;");
+    done.deployment.run_ok(&["load", "--once"]);
+    assert_eq!(done.found(), []);
+}
+
+#[test]
+fn what_the_local_places_say_is_told_though_aftership_is_away() {
+    let done = Done::ended();
+    // Nobody listens there.
+    let deployment = done
+        .deployment
+        .clone()
+        .with("WAYBILL_AFTERSHIP_API_KEY", API_KEY)
+        .with("WAYBILL_AFTERSHIP_API_URL", "http://127.0.0.1:1/tracking/2026-07");
+
+    let (code, report) = reconcile(&deployment, &[]);
+
+    assert_eq!((code, open(&report)), (Some(1), Vec::new()), "{report:#}");
+    assert_eq!(report["is_clean"], false);
+    assert!(texts(&report["notes"]).iter().any(|note| note.contains("AfterShip's list was not compared")));
+    assert_eq!(sum(&report, |minute| minute["landed"]["count"].as_u64()), EVENTS as u64);
+}
+
+#[test]
 fn a_lost_receipt_is_named_and_no_event_for_it() {
     let done = Done::ended();
     let receipts = files(&done.lake("receipts"));
@@ -265,8 +353,11 @@ fn an_outage_in_which_webhooks_were_refused_for_good_is_healed() {
     let (_standin, api) = refused_for_good(dirs[1].path(), &url);
     receiving.terminate();
     assert!(receiving.wait().success());
-    let deployment =
-        deployment.with("WAYBILL_AFTERSHIP_API_KEY", API_KEY).with("WAYBILL_AFTERSHIP_API_URL", &api);
+    // Of what is younger than a poll nobody can tell whether it is on its way.
+    let deployment = deployment
+        .with("WAYBILL_AFTERSHIP_API_KEY", API_KEY)
+        .with("WAYBILL_AFTERSHIP_API_URL", &api)
+        .with("WAYBILL_POLL_INTERVAL", "1s");
 
     let (code, report) = reconcile(&deployment, &["--since", "60d"]);
     assert_eq!(code, Some(1), "{report:#}");

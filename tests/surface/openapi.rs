@@ -50,7 +50,23 @@ fn exactly_the_documented_paths_are_served() {
 
     assert_eq!(
         paths,
-        BTreeSet::from(["/webhooks/aftership", "/livez", "/readyz", "/metrics", "/api/v1/query"])
+        BTreeSet::from([
+            "/webhooks/aftership",
+            "/livez",
+            "/readyz",
+            "/metrics",
+            "/api/v1/query",
+            "/api/v1/pipeline",
+            "/api/v1/dead-letters",
+            "/api/v1/dead-letters/{id}",
+            "/api/v1/dead-letters/replay",
+            "/api/v1/dead-letters/drop",
+            "/api/v1/dead-letters/job",
+            "/api/v1/audit",
+            "/api/v1/trackings",
+            "/api/v1/loads",
+            "/api/v1/reconciliation",
+        ])
     );
     let dir = tempfile::tempdir().expect("temporary folder");
     let up = Deployment::embedded(dir.path()).start(&["up"]);
@@ -63,10 +79,12 @@ fn exactly_the_documented_paths_are_served() {
             assert!(documented(&spec, path, "get").contains(&status), "GET {path} answers {status}");
         }
     }
-    for path in ["/", "/health", "/api/v1/", "/webhooks"] {
+    for path in ["/health", "/api/v1/", "/webhooks"] {
         assert_eq!(get(up.ops(), path).expect("an answer").status, 404, "{path}");
         assert_eq!(get(up.listen(), path).expect("an answer").status, 404, "{path}");
     }
+    // The console is on the operators' listener alone.
+    assert_eq!(get(up.listen(), "/").expect("an answer").status, 404);
 }
 
 #[test]

@@ -104,6 +104,41 @@ fn a_cursor_ends_in_any_of_its_ways() {
 }
 
 #[test]
+fn more_without_a_cursor_is_no_end_however_short_the_page() {
+    for trackings in ["", r#"{"id":"t"}"#] {
+        let body =
+            format!(r#"{{"data":{{"pagination":{{"has_next_page":true}},"trackings":[{trackings}]}}}}"#);
+
+        assert_eq!(read(&body, None, 200), Err(Unreadable::NoNext), "{trackings}");
+        assert_eq!(read(&body, cursor("c0"), 200), Err(Unreadable::NoNext), "{trackings}");
+    }
+}
+
+#[test]
+fn a_count_that_may_be_cut_off_is_no_ground_for_page_numbers() {
+    let dated = |total: u64| {
+        format!(
+            r#"{{"data":{{"pagination":{{"page":1,"limit":200,"total":{total},"has_next_page":true}},"trackings":[{{"id":"t"}}]}}}}"#
+        )
+    };
+    let legacy = |total: u64| {
+        format!(r#"{{"data":{{"page":1,"limit":200,"count":{total},"trackings":[{{"id":"t"}}]}}}}"#)
+    };
+
+    for body in [&dated as &dyn Fn(u64) -> String, &legacy] {
+        for total in [10_000, 25_000] {
+            let first = read(&body(total), None, 200).expect("how many there are can be asked");
+            assert_eq!(first.total, Some(total));
+            assert_eq!(read(&body(total), first.next, 200), Err(Unreadable::TooMany));
+        }
+        let below = read(&body(9_999), Some(Next::Page(50)), 200).expect("readable");
+        assert_eq!(below.next, Some(Next::Page(49)));
+    }
+    let cursors = r#"{"data":{"pagination":{"total":25000,"next_cursor":"c2","has_next_page":true},"trackings":[{"id":"t"}]}}"#;
+    assert_eq!(read(cursors, cursor("c1"), 1).expect("no count is needed").next, cursor("c2"));
+}
+
+#[test]
 fn pages_are_read_from_the_last_one_down() {
     let dated = |page: u32| {
         format!(

@@ -181,6 +181,28 @@ async fn a_cursor_that_is_refused_has_expired() {
 }
 
 #[tokio::test]
+async fn more_than_page_numbers_reach_is_said_and_not_asked_again() {
+    let body = r#"{"data":{"page":50,"limit":200,"count":10000,"trackings":[{"id":"t1"}]}}"#;
+    let (url, asked) = server(vec![plain(200, body)]).await;
+
+    let query = ListQuery { next: Some(Next::Page(50)), ..ListQuery::default() };
+    let error = api(url).list(&query).await.expect_err("too many");
+
+    assert_eq!((error.clone(), count(&asked)), (ApiError::TooMany, 1));
+    assert!(error.to_string().contains("WAYBILL_AFTERSHIP_API_URL"), "{error}");
+}
+
+#[tokio::test]
+async fn a_page_that_names_no_next_one_is_asked_for_again() {
+    let lost = r#"{"data":{"pagination":{"total":9,"has_next_page":true},"trackings":[{"id":"t0"}]}}"#;
+    let (url, asked) = server(vec![plain(200, lost), plain(200, PAGE)]).await;
+
+    let (page, _) = api(url).list(&ListQuery::default()).await.expect("an answer");
+
+    assert_eq!((page.trackings[0].id.as_str(), count(&asked)), ("t1", 2));
+}
+
+#[tokio::test]
 async fn a_tracking_is_there_or_deleted_or_the_address_is_wrong() {
     let found = plain(200, r#"{"data":{"tracking":{"id":"t1"}}}"#);
     let deleted = plain(404, r#"{"meta":{"code":4004,"type":"BadRequest"}}"#);
@@ -202,7 +224,7 @@ async fn an_answer_that_is_too_large_is_not_read() {
 
     let error = api.list(&ListQuery::default()).await.expect_err("too large").to_string();
 
-    assert!(error.contains("larger than 20 bytes"), "{error}");
+    assert!(error.contains("larger than 20 bytes") && error.contains("WAYBILL_AFTERSHIP_API_URL"), "{error}");
     assert_eq!(count(&asked), 1);
 }
 

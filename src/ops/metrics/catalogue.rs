@@ -193,7 +193,7 @@ pub(super) const CANARIES: Metric = counts(
 pub(super) const OLDEST_EVENT: Metric = state(
     "waybill_freshness_oldest_event_seconds",
     &[],
-    "Age of the oldest event that is acknowledged and not yet in the facts: queued, held, spooled or landed; 0 when there is none",
+    "Age of the oldest event that this process knows to be acknowledged and not yet in the facts: queued (SQS does not tell), held, spooled or landed; 0 when there is none",
 );
 pub(super) const FRESHNESS_TARGET: Metric = state(
     "waybill_freshness_target_seconds",

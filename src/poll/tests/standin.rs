@@ -33,6 +33,10 @@ pub(super) struct Standin {
     /// By the number of the request.
     faults: Mutex<BTreeMap<usize, Fault>>,
     pub(super) by_pages: AtomicBool,
+    /// A cursor is forgotten once so many pages were read with it.
+    pub(super) pages_of_a_cursor: Mutex<Option<usize>>,
+    /// What is more is counted as 10,000.
+    pub(super) counted_max: Mutex<Option<usize>>,
     pub(super) clock_ahead: Mutex<SignedDuration>,
 }
 
@@ -82,9 +86,19 @@ impl Standin {
         if let Some(Fault::Status(status)) = fault {
             return (StatusCode::from_u16(status).expect("a status"), headers, String::new());
         }
+        if self.has_forgotten(&asked) {
+            return (StatusCode::BAD_REQUEST, headers, String::new());
+        }
         let body = self.list(&asked, matches!(fault, Some(Fault::SameCursor)));
         let length = if matches!(fault, Some(Fault::Cut)) { body.len() / 2 } else { body.len() };
         (StatusCode::OK, headers, body[..length].to_owned())
+    }
+
+    fn has_forgotten(&self, asked: &HashMap<String, String>) -> bool {
+        let number = |name: &str| asked.get(name).map(|text| text.parse::<usize>().expect("a number"));
+        let pages_max = *locked(&self.pages_of_a_cursor);
+        let pages = number("cursor").zip(number("limit")).map(|(start, limit)| start / limit);
+        pages.zip(pages_max).is_some_and(|(pages, max)| pages > max)
     }
 
     fn list(&self, asked: &HashMap<String, String>, is_same_cursor: bool) -> String {
@@ -101,7 +115,9 @@ impl Standin {
         let page = number("page").unwrap_or(1);
         let start = number("cursor").unwrap_or((page - 1) * limit);
         let some: Vec<&str> = found.iter().skip(start).take(limit).copied().collect();
-        let (total, has_next) = (found.len(), start + limit < found.len());
+        let has_next = start + limit < found.len();
+        let is_counted = locked(&self.counted_max).is_none_or(|max| found.len() <= max);
+        let total = if is_counted { found.len() } else { 10_000 };
         let pagination = if self.by_pages.load(Ordering::Relaxed) {
             format!(r#""page":{page},"limit":{limit},"total":{total},"has_next_page":{has_next}"#)
         } else {

@@ -1,0 +1,201 @@
+//! `make cost`: requests to SQS and S3 for a million events, counted by the program itself at its stand-in of AWS, fresh
+//! and lazy. Each mover is a process of its own, as on AWS.
+
+use std::cell::RefCell;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use http_body_util::{BodyExt, Full};
+use jiff::Timestamp;
+use waybill::aftership::signature::sign;
+use waybill::aftership::simulator::{Simulator, SimulatorOptions};
+use waybill::ops::http;
+
+use crate::openloop;
+use crate::process::{Measured, WAYBILL};
+use crate::report::Report;
+use crate::standin::{Standin, StandinOptions};
+
+const SECRET: &str = "bench-secret-0123456789abcdef01";
+/// Events a second.
+const RATES: [f64; 2] = [10.0, 500.0];
+/// Dollars of a million requests, us-east-1, November 2026: SQS standard of up to 64 KB; S3 PUT and LIST; S3 GET.
+const SQS: f64 = 0.40;
+const S3_PUT: f64 = 5.0;
+const S3_GET: f64 = 0.40;
+const S3_PUTS: [&str; 2] = ["PutObject", "ListObjectsV2"];
+const SETTLE_MAX: Duration = Duration::from_secs(120);
+
+/// `seconds`: of arrivals in each step; from a minute on the objects of a lazy burst are those of an hour, in proportion.
+pub async fn run(seconds: u64, report: &mut Report) {
+    for rate in RATES {
+        for freshness in ["1m", "1h"] {
+            let (events, counts) = one(rate, seconds, freshness).await;
+            add(report, rate, freshness, events, &counts);
+        }
+    }
+}
+
+/// Requests by place and operation.
+type Counts = Vec<(String, String, f64)>;
+
+fn add(report: &mut Report, rate: f64, freshness: &str, events: u64, counts: &Counts) {
+    let per_million = 1e6 / events.max(1) as f64;
+    let sum = |is_it: &dyn Fn(&str, &str) -> bool| -> f64 {
+        let of_it = counts.iter().filter(|count| is_it(&count.0, &count.1));
+        of_it.map(|count| count.2).sum::<f64>() * per_million
+    };
+    let operation = |name: &'static str| sum(&move |_, operation| operation == name);
+    let sqs = sum(&|place, _| place == "sqs");
+    let puts = sum(&|place, operation| place == "s3" && S3_PUTS.contains(&operation));
+    let gets = sum(&|place, operation| place == "s3" && !S3_PUTS.contains(&operation));
+    let thousand = |count: f64| format!("{:.1}", count / 1e3);
+    report.add(
+        &format!("{rate:.0}/s, freshness {freshness}"),
+        vec![
+            ("events", events.to_string()),
+            ("send k/M", thousand(operation("SendMessageBatch"))),
+            ("receive k/M", thousand(operation("ReceiveMessage"))),
+            ("delete k/M", thousand(operation("DeleteMessageBatch"))),
+            ("extend k/M", thousand(operation("ChangeMessageVisibilityBatch"))),
+            ("SQS k/M", thousand(sqs)),
+            ("PUT+LIST k/M", thousand(puts)),
+            ("GET k/M", thousand(gets)),
+            ("$ a million", format!("{:.2}", (sqs * SQS + puts * S3_PUT + gets * S3_GET) / 1e6)),
+        ],
+    );
+}
+
+async fn one(rate: f64, seconds: u64, freshness: &str) -> (u64, Counts) {
+    let standin = Standin::start(StandinOptions { latency: Duration::from_millis(10) }).await;
+    standin.state().create_queue("events", &[]);
+    standin.state().create_bucket("lake");
+    let dir = tempfile::tempdir().expect("a temporary folder");
+    let client = http::client(false, Duration::from_secs(5), 8).expect("a client");
+    let receive = Process::start(dir.path(), "receive", freshness, &standin).await;
+    let is_lazy = freshness == "1h";
+    // Lazy ones find all at once what has come since their last burst, as they do each hour.
+    let mut behind = Vec::new();
+    if !is_lazy {
+        behind.push(Process::start(dir.path(), "batch", freshness, &standin).await);
+        behind.push(Process::start(dir.path(), "load", freshness, &standin).await);
+    }
+    let options = SimulatorOptions {
+        duplicate_rate: 0.0,
+        late_rate: 0.0,
+        start: Timestamp::now(),
+        ..SimulatorOptions::default()
+    };
+    let simulator = RefCell::new(Simulator::new(3, options));
+    let listen = receive.listen.expect("it receives");
+    let outcome = openloop::run(listen, rate, Duration::from_secs(seconds), || request(&simulator)).await;
+    let events = outcome.accepted.len() as u64;
+    if is_lazy {
+        behind.push(Process::start(dir.path(), "batch", freshness, &standin).await);
+        behind[0].settle(&client, "waybill_batch_landed_events_total", events).await;
+        behind.push(Process::start(dir.path(), "load", freshness, &standin).await);
+    }
+    behind[1].settle(&client, "waybill_load_rows_total", events).await;
+    let mut counts = receive.counts(&client).await;
+    for process in &behind {
+        counts.extend(process.counts(&client).await);
+    }
+    (events, counts)
+}
+
+fn request(simulator: &RefCell<Simulator>) -> (String, Vec<u8>) {
+    let delivery = simulator.borrow_mut().next().expect("it never ends");
+    let head = format!(
+        "POST /webhooks/aftership HTTP/1.1\r\nHost: bench\r\naftership-hmac-sha256: {}\r\nContent-Length: {}\r\n\r\n",
+        sign(SECRET, &delivery.body),
+        delivery.body.len()
+    );
+    (delivery.event_id.expect("an event has an id"), [head.as_bytes(), &delivery.body].concat())
+}
+
+/// A mover, and where to ask it.
+struct Process {
+    _measured: Measured,
+    listen: Option<SocketAddr>,
+    ops: SocketAddr,
+}
+
+impl Process {
+    async fn start(dir: &Path, mover: &str, freshness: &str, standin: &Standin) -> Process {
+        let ports = dir.join(format!("{mover}.json"));
+        let mut command = std::process::Command::new(WAYBILL);
+        command
+            .arg(mover)
+            .arg("--ports-file")
+            .arg(&ports)
+            .current_dir(dir)
+            .env("WAYBILL_WEBHOOK_SECRETS", SECRET)
+            .env("WAYBILL_LISTEN", "127.0.0.1:0")
+            .env("WAYBILL_OPS_LISTEN", "127.0.0.1:0")
+            .env("WAYBILL_QUEUE", standin.queue_url("events"))
+            .env("WAYBILL_LAKE", "s3://lake/waybill")
+            .env("WAYBILL_WAREHOUSE", format!("duckdb:{}", dir.join("warehouse.duckdb").display()))
+            .env("WAYBILL_FRESHNESS", freshness)
+            .env("WAYBILL_LOG", "error")
+            .env("AWS_ENDPOINT_URL_SQS", standin.endpoint())
+            .env("AWS_ENDPOINT_URL_S3", standin.endpoint())
+            .env("AWS_REGION", "us-east-1")
+            .env("AWS_ACCESS_KEY_ID", "bench")
+            .env("AWS_SECRET_ACCESS_KEY", "bench")
+            .stdin(std::process::Stdio::null())
+            .stdout(std::process::Stdio::null());
+        let measured = Measured::start(command);
+        let deadline = Instant::now() + Duration::from_secs(60);
+        let told = loop {
+            if let Ok(text) = std::fs::read_to_string(&ports) {
+                break serde_json::from_str::<serde_json::Value>(&text)
+                    .expect("the ports file is written whole");
+            }
+            assert!(Instant::now() < deadline, "{mover} does not start");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        };
+        let address = |name: &str| told[name].as_str().and_then(|text| text.parse().ok());
+        Process { _measured: measured, listen: address("listen"), ops: address("ops").expect("an address") }
+    }
+
+    async fn metrics(&self, client: &http::Client) -> String {
+        let uri: axum::http::Uri = format!("http://{}/metrics", self.ops).parse().expect("an address");
+        let request = axum::http::Request::get(uri).body(Full::default()).expect("a request");
+        let answer = client.request(request).await.expect("an answer");
+        let body = answer.into_body().collect().await.expect("a body").to_bytes();
+        String::from_utf8(body.to_vec()).expect("text")
+    }
+
+    /// Waits until a count is there.
+    async fn settle(&self, client: &http::Client, name: &str, expected: u64) {
+        let deadline = Instant::now() + SETTLE_MAX;
+        loop {
+            let text = self.metrics(client).await;
+            let lines = text.lines().filter(|line| line.starts_with(name));
+            let count: f64 = lines.filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok()).sum();
+            if count >= expected as f64 {
+                return;
+            }
+            assert!(Instant::now() < deadline, "{name} is {count}, not {expected}");
+            tokio::time::sleep(Duration::from_millis(200)).await;
+        }
+    }
+
+    async fn counts(&self, client: &http::Client) -> Counts {
+        let text = self.metrics(client).await;
+        let label = |line: &str, name: &str| {
+            line.split(&format!("{name}=\"")).nth(1)?.split('"').next().map(str::to_owned)
+        };
+        text.lines()
+            .filter(|line| line.starts_with("waybill_aws_requests_total{"))
+            .filter_map(|line| {
+                Some((
+                    label(line, "place")?,
+                    label(line, "operation")?,
+                    line.rsplit(' ').next()?.parse().ok()?,
+                ))
+            })
+            .collect()
+    }
+}
