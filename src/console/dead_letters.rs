@@ -346,7 +346,7 @@ fn show(out: &mut Markup, console: &Console, viewer: &Viewer, listed: &Listed, i
         put!(out, "<p>", { size }, ", as it came. That you looked is in the audit trail.</p>");
         put!(
             out,
-            "<pre tabindex=\"0\" aria-label=\"Payload\">",
+            "<pre tabindex=\"0\" aria-label=\"Payload, whole\">",
             { payload::whole(&body) },
             "</pre></section>"
         );

@@ -5,13 +5,11 @@
 
 use std::collections::HashMap;
 
-use bytes::Bytes;
 use serde_json::{Value, json};
 
 use crate::aftership::{tracking, webhook};
 use crate::event::identity::SnapshotOrder;
-use crate::event::{Event, line};
-use crate::lake::dead_letter::{DeadLetter, Reason};
+use crate::lake::dead_letter::DeadLetter;
 
 use super::Console;
 use super::ask::{Given, ask};
@@ -148,8 +146,9 @@ async fn facts(console: &Console, snapshots: &[Snapshot]) -> Result<HashMap<Stri
 
 /// As the replay and the loader would read it.
 fn would(letter: &DeadLetter) -> Would {
-    let Some((event_key, body_sha256, body)) = event(letter) else { return Would::Stay };
-    let Ok(webhook) = webhook::read(&body) else { return Would::Die };
+    let Some(event) = crate::replay::revive(letter, "") else { return Would::Stay };
+    let (event_key, body_sha256) = (event.event_key.as_str().to_owned(), event.body_sha256.to_hex());
+    let Ok(webhook) = webhook::read(&event.body) else { return Would::Die };
     let tracking = tracking::read(&webhook);
     // An id that no statement of ours takes is no parcel's.
     let is_plain =
@@ -166,33 +165,14 @@ fn would(letter: &DeadLetter) -> Would {
     })
 }
 
-/// Key, hash and body of the event that a letter was.
-fn event(letter: &DeadLetter) -> Option<(String, String, Bytes)> {
-    let body = letter.body().ok()?;
-    if body.is_empty() && letter.reason != Reason::Empty {
-        return None;
-    }
-    if letter.source.is_none() {
-        let text = String::from_utf8(body).ok()?;
-        let event = line::decode(&line::from_message(&text).ok()?).ok()?;
-        return Some((event.event_key.as_str().to_owned(), event.body_sha256.to_hex(), event.body));
-    }
-    let (event_id, is_test) = match webhook::read(&body) {
-        Ok(webhook) => (webhook.event_id.clone(), webhook.is_test()),
-        Err(_) => (None, false),
-    };
-    let event = Event::received(Bytes::from(body), event_id, is_test, letter.received_at);
-    // The key of a snapshot from the API is not made of its bytes as they are.
-    let from_api = letter.event_key.clone().filter(|_| letter.source.as_deref() == Some("api"));
-    let key = from_api.unwrap_or_else(|| event.event_key.as_str().to_owned());
-    Some((key, event.body_sha256.to_hex(), event.body))
-}
-
 #[cfg(test)]
 mod tests {
     use base64::prelude::{BASE64_STANDARD, Engine};
+    use bytes::Bytes;
 
     use super::*;
+    use crate::event::{Event, line};
+    use crate::lake::dead_letter::Reason;
 
     fn letter(reason: Reason, source: Option<&str>, body: &[u8]) -> DeadLetter {
         DeadLetter {

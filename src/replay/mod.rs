@@ -150,8 +150,9 @@ pub async fn drop_letters(
     Ok(report)
 }
 
-/// The event a letter was. A message that never was one of ours is read again: a newer program may understand it.
-fn revive(letter: &DeadLetter, replay_id: &str) -> Option<Event> {
+/// The event a letter was; `None`: no event can be made of it. A message that never was one of ours is read again: a newer
+/// program may understand it.
+pub fn revive(letter: &DeadLetter, replay_id: &str) -> Option<Event> {
     let body = letter.body().ok()?;
     if body.is_empty() && letter.reason != Reason::Empty {
         // Its person was erased.
