@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use serde_json::Value;
 
+use crate::support::pairing::{Pairing, Setup};
 use crate::support::waybill::{Deployment, PATIENCE, Running, event, exchange, fresh_id, post, request};
 
 const EVENTS: usize = 5;
@@ -384,4 +385,44 @@ fn an_outage_in_which_webhooks_were_refused_for_good_is_healed() {
         .map(|path| std::fs::read_to_string(path).expect("a record"))
         .collect();
     assert!(audit.contains("\"heal\"") && audit.contains("wrong secret"), "{audit}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sqs_s3_and_postgres_agree_and_what_is_done_there_by_hand_is_named() {
+    let setup = Setup::start(Pairing::Aws).await;
+    let deployment = setup.deployment.clone();
+    let ids: Vec<String> = (0..EVENTS).map(|_| fresh_id()).collect();
+    let sent = ids.clone();
+    let checked = tokio::task::spawn_blocking(move || {
+        let mut up = deployment.start(&["up"]);
+        for (number, id) in sent.iter().enumerate() {
+            let body = event(id, &format!("parcel{number}"), "InTransit", "2026-07-09T11:00:00+00:00");
+            assert_eq!(post(up.listen(), body.as_bytes()).expect("an answer").status, 200);
+        }
+        deployment.await_count("select count(*) as n from base.fct_shipment_tracking", EVENTS as i64);
+        up.terminate();
+        assert!(up.wait().success());
+        reconcile(&deployment, &["--deep", "--rebuild"])
+    });
+    let (code, report) = checked.await.expect("the journey ends");
+    assert_eq!((code, open(&report)), (Some(0), Vec::new()), "{report:#}");
+    assert_eq!(report["rebuilt"][1]["rows"], EVENTS, "{report:#}");
+
+    let (gone, forged) = (&ids[0], "00000000-0000-4000-8000-00000000f00d");
+    setup.by_hand(&format!("delete from raw.tracking_event where event_key = '{gone}'")).await;
+    setup
+        .by_hand(&format!(
+            "insert into raw.tracking_event select (jsonb_populate_record(e, '{{\"event_key\": \"{forged}\"}}')).*
+             from raw.tracking_event as e where event_key = '{}'",
+            ids[1]
+        ))
+        .await;
+    let deployment = setup.deployment.clone();
+    let checked = tokio::task::spawn_blocking(move || reconcile(&deployment, &[]));
+    let (code, report) = checked.await.expect("the journey ends");
+
+    let found = open(&report);
+    assert_eq!(code, Some(1), "{report:#}");
+    assert!(found.contains(&("row_missing".to_owned(), vec![gone.clone()])), "{found:?}");
+    assert!(found.contains(&("row_forged".to_owned(), vec![forged.to_owned()])), "{found:?}");
 }

@@ -32,6 +32,19 @@ fn once(deployment: &Deployment) -> Value {
 }
 
 #[test]
+fn a_shop_without_a_lake_loads_its_files_once() {
+    let dir = tempfile::tempdir().expect("a temporary folder");
+    let deployment = shop(dir.path()).without("WAYBILL_LAKE");
+
+    assert_eq!(once(&deployment)["files"], 6);
+    assert_eq!(deployment.count("select count(*) as n from base.fct_order"), 1);
+    // Without either there is nothing to load, and it is said what to set.
+    let output = deployment.without("WAYBILL_RETAIL").run(&["load", "--once"]);
+    assert_eq!(output.status.code(), Some(78));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("WAYBILL_LAKE"));
+}
+
+#[test]
 fn files_of_a_folder_become_facts_once_and_a_repaired_line_joins_them() {
     let dir = tempfile::tempdir().expect("a temporary folder");
     let deployment = shop(dir.path());

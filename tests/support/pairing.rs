@@ -41,7 +41,7 @@ pub struct Setup {
     places: Places,
     standin: Option<Standin>,
     /// Ends when dropped.
-    _postgres: Option<Postgres>,
+    postgres: Option<Postgres>,
     /// Made before a runtime is needed elsewhere: the second database of a pairing with PostgreSQL.
     other_warehouse: String,
     _dir: tempfile::TempDir,
@@ -88,7 +88,7 @@ impl Setup {
             other_warehouse = started.create_database("other").await;
             postgres = Some(started);
         }
-        Setup { deployment, places, standin, _postgres: postgres, other_warehouse, _dir: dir }
+        Setup { deployment, places, standin, postgres, other_warehouse, _dir: dir }
     }
 
     /// A judge of this set-up.
@@ -104,6 +104,11 @@ impl Setup {
     /// The stand-in of AWS.
     pub fn standin(&self) -> &Standin {
         self.standin.as_ref().expect("this pairing has one")
+    }
+
+    /// Runs statements in PostgreSQL, as somebody does by hand.
+    pub async fn by_hand(&self, sql: &str) {
+        self.postgres.as_ref().expect("this pairing has one").execute_in("shop", sql).await;
     }
 
     /// SQS takes nothing until all faults are disarmed.

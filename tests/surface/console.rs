@@ -6,6 +6,7 @@ use std::time::Instant;
 
 use serde_json::Value;
 
+use crate::support::pairing::{Pairing, Setup};
 use crate::support::waybill::{Answer, Deployment, PATIENCE, event, exchange, fresh_id, post};
 
 const TOKEN: &str = "console-token-0123456789";
@@ -310,4 +311,31 @@ fn a_demo_acts_without_a_token_but_only_from_its_own_pages() {
     // Others may have come since, which is told, and is not a refusal of who asks.
     let status = ask(up.ops(), "POST", "/dead-letters/drop", &[&own], &given).status;
     assert_eq!(status, 409, "nobody saw a number of letters");
+}
+
+/// The same questions in the other engine's words, and a lake and a queue that are far away.
+#[tokio::test(flavor = "multi_thread")]
+async fn every_page_is_there_on_sqs_s3_and_postgres() {
+    let setup = Setup::start(Pairing::Aws).await;
+    tokio::task::spawn_blocking(move || {
+        let deployment = setup.deployment.clone().with("WAYBILL_OPS_TOKEN", TOKEN);
+        let up = deployment.start(&["up"]);
+        fill(&deployment, up.listen());
+        let letter = await_letters(up.ops(), 1)[0]["id"].as_str().expect("text").to_owned();
+
+        let detail = format!("/dead-letters/{letter}");
+        for path in PAGES.into_iter().chain([detail.as_str(), "/trackings?find=N-t1", "/dead-letters/replay"])
+        {
+            let answer = page(up.ops(), path);
+            assert_eq!(answer.status, 200, "{path}: {}", answer.body);
+        }
+        for path in ["pipeline", "dead-letters", "trackings?find=N-t1", "loads", "reconciliation", "audit"] {
+            let answer = ask(up.ops(), "GET", &format!("/api/v1/{path}"), &[&bearer()], "");
+            assert_eq!(answer.status, 200, "{path}: {}", answer.body);
+        }
+        let found = page(up.ops(), "/trackings?find=N-t1").body;
+        assert!(found.contains("InTransit") && found.contains(".jsonl.zst"), "{found}");
+    })
+    .await
+    .expect("the journey ends");
 }

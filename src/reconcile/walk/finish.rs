@@ -59,14 +59,16 @@ impl Walk<'_> {
                 Kind::FactMissing,
                 facts.missing,
                 facts.is_more_touched,
-                "these trackings have events and no row in base.fct_shipment_tracking: delete their objects from \
+                "these trackings have events and no row in base.fct_shipment_tracking: delete their rows in \
+                 base.fct_tracking_checkpoint, then their objects from \
                  raw.loaded_file, and load again",
             ),
             (
                 Kind::FactMissing,
                 facts.miscounted,
                 facts.is_more_touched,
-                "these trackings have another number of checkpoints than their rows say: delete their objects from \
+                "these trackings have another number of checkpoints than their rows say: delete their rows there \
+                 and in base.fct_shipment_tracking, then their objects from \
                  raw.loaded_file, and load again",
             ),
             (
