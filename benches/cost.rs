@@ -44,7 +44,8 @@ fn add(report: &mut Report, rate: f64, freshness: &str, events: u64, counts: &Co
     let per_million = 1e6 / events.max(1) as f64;
     let sum = |is_it: &dyn Fn(&str, &str) -> bool| -> f64 {
         let of_it = counts.iter().filter(|count| is_it(&count.0, &count.1));
-        of_it.map(|count| count.2).sum::<f64>() * per_million
+        // Of none the sum is -0.
+        of_it.map(|count| count.2).sum::<f64>().abs() * per_million
     };
     let operation = |name: &'static str| sum(&move |_, operation| operation == name);
     let sqs = sum(&|place, _| place == "sqs");

@@ -17,8 +17,8 @@ use crate::settings::{CanarySetting, LakeAddress, QueueAddress, Secret, Settings
 
 use super::{Sources, status};
 
-/// Share of unreadable events, so that dead letters can be tried out.
-const POISON: f64 = 0.01;
+/// Share of unreadable events, so that dead letters can be tried out; few enough that 99 of 100 events are facts.
+const POISON: f64 = 0.005;
 
 /// Makes settings fit for a newcomer: nothing reachable from outside, nothing to set, nothing of anybody's touched.
 pub(super) fn adapt(settings: &mut Settings, sources: &Sources, data: &Path) -> anyhow::Result<()> {

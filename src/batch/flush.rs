@@ -27,6 +27,9 @@ use super::window::Closed;
 /// Dead letters on their way to the lake at once: a flood of them must not hold up healthy events for long.
 const LETTERS_AT_ONCE: usize = 16;
 
+/// The age of what never becomes a fact, in the histogram of freshness: above its last bucket, a day.
+const NEVER: Duration = Duration::from_secs(2 * 86_400);
+
 /// Proof that everything a set of leases stands for is in the lake. Only this file makes one, and deleting takes it.
 #[must_use]
 struct Durable {
@@ -109,6 +112,8 @@ impl Flusher {
                     "set a message aside as dead letter {}", letter.id
                 );
                 metrics::batch_dead_lettered(letter.reason.as_str());
+                // Acknowledged, and not to be queried: the oldest there is, or freshness would look better by it.
+                metrics::load_ack_to_fact(NEVER);
                 self.landed.dead_letters.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
                 (Some(letter.reason), lease)
             }

@@ -211,7 +211,7 @@ pub fn load_waiting_files(n: u64) {
     gauge!(WAITING.name).set(n as f64);
 }
 
-/// An event can be queried, so long after it was acknowledged.
+/// An event can be queried, so long after it was acknowledged; or never, as a dead letter.
 pub fn load_ack_to_fact(age: Duration) {
     static AGES: OnceLock<Histogram> = OnceLock::new();
     record(&AGES, TO_FACT.name, age);

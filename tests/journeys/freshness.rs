@@ -72,6 +72,18 @@ fn nothing_waits_once_all_is_loaded() {
     assert!(up.metric("waybill_disk_free_bytes") > 0.0);
 }
 
+#[test]
+fn a_dead_letter_counts_as_old_and_not_as_fresh() {
+    let dir = tempfile::tempdir().expect("temporary folder");
+    let up = Deployment::embedded(dir.path()).start(&["up"]);
+
+    assert_eq!(post(up.listen(), b"not json").expect("an answer").status, 200);
+    await_metric(&up, "waybill_load_ack_to_fact_seconds_count", 1.0);
+
+    let metrics = get(up.ops(), "/metrics").expect("an answer").body;
+    assert!(metrics.contains("waybill_load_ack_to_fact_seconds_bucket{le=\"86400\"} 0"), "{metrics}");
+}
+
 /// Takes what is posted to it, for ever.
 struct Collector {
     url: String,

@@ -140,7 +140,7 @@ pub(super) const LOAD_TIME: Metric =
 pub(super) const WAITING: Metric =
     state("waybill_load_waiting_files", &[], "Objects known and not yet loaded");
 pub(super) const TO_FACT: Metric =
-    times("waybill_load_ack_to_fact_seconds", &[], AGE, "From acknowledged to queryable in the fact tables");
+    times("waybill_load_ack_to_fact_seconds", &[], AGE, "From acknowledged to queryable in the fact tables; a dead letter counts as two days");
 pub(super) const UNERASED: Metric = counts(
     "waybill_load_unerased_lines_total",
     &[],
