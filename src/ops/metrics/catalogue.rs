@@ -139,8 +139,12 @@ pub(super) const LOAD_TIME: Metric =
     times("waybill_load_seconds", &[], WORK, "One load, from reading objects to the commit");
 pub(super) const WAITING: Metric =
     state("waybill_load_waiting_files", &[], "Objects known and not yet loaded");
-pub(super) const TO_FACT: Metric =
-    times("waybill_load_ack_to_fact_seconds", &[], AGE, "From acknowledged to queryable in the fact tables; a dead letter counts as two days");
+pub(super) const TO_FACT: Metric = times(
+    "waybill_load_ack_to_fact_seconds",
+    &[],
+    AGE,
+    "From acknowledged to queryable in the fact tables; a dead letter counts as two days",
+);
 pub(super) const UNERASED: Metric = counts(
     "waybill_load_unerased_lines_total",
     &[],
