@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Holds a running server to openapi/waybill.yaml: Schemathesis makes up requests for every operation, on both
-# listeners, signed and not; then every webhook that was answered 200 must be in the warehouse or a dead letter.
+# listeners, signed and not; then every webhook that was answered 200 must be in the warehouse or a dead letter, and
+# every dead letter still open: of what is made up, no order to replay or drop is carried out on any.
 # Usage: scripts/surface.sh
 #   EXAMPLES  requests made up per operation and run (200); examples and edge cases come on top
 #   SEED      the same seed makes up the same requests

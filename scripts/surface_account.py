@@ -1,4 +1,5 @@
-"""Whether every webhook that was answered 200 is in the warehouse or among the dead letters, and nothing else is.
+"""Whether every webhook that was answered 200 is in the warehouse or among the dead letters, and nothing else is; and
+whether every dead letter is still open, since no made-up order means any.
 
 Prints the table of a run of scripts/surface.sh and then the account; ends with 1 when anything failed.
 
@@ -89,6 +90,7 @@ def look(program):
         "events": Counter(row["body_sha256"] for row in rows if row["place"] == "event"),
         "conflicts": Counter(row["body_sha256"] for row in rows if row["place"] == "conflict"),
         "letters": Counter(letter["body_sha256"] for letter in letters),
+        "closed": sum(letter["state"] != "open" for letter in letters),
         "event keys": Counter(row["event_key"] for row in rows if row["place"] == "event"),
         # Sums are exact, and so may be texts.
         "lines": int(ledger["lines"]),
@@ -112,6 +114,7 @@ def compare(accepted, stored, counted):
         "bodies that are both an event and a dead letter": len((events | conflicts) & letters),
         "event keys with more than one event": sum(count > 1 for count in stored["event keys"].values()),
         "lines that were rejected": stored["rejected"],
+        "letters that a made-up order replayed or dropped": stored["closed"],
         "lines and letters more or less than answers": stored["lines"] + letters_count - len(accepted),
         "accepted by the metrics more or less than answers": counted - len(accepted),
     }

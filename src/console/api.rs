@@ -198,8 +198,9 @@ impl Ask {
             Some(Value::String(reason)) => Some(reason.as_str()),
             Some(_) => return Err(Fault::bad("`reason` must be a text")),
         };
-        // Looking changes nothing and needs none.
-        let reason = if is_dry { None } else { Some(letters::reason(reason)?) };
+        // Looking changes nothing and needs none; what is given is checked all the same.
+        let is_without = is_dry && reason.is_none_or(|reason| reason.trim().is_empty());
+        let reason = if is_without { None } else { Some(letters::reason(reason)?) };
         let order = Order {
             filter: conditions(asked.get("where"), now)?,
             limit,
@@ -218,6 +219,7 @@ fn conditions(given: Option<&Value>, now: Timestamp) -> Result<Filter, Fault> {
         Some(_) => return Err(Fault::bad("`where` must be an object with id, reason, event, since")),
     };
     let mut conditions = Vec::with_capacity(given.len());
+    known(given.keys().map(String::as_str), &["id", "reason", "event", "since"])?;
     for (key, value) in given {
         let Value::String(value) = value else {
             return Err(Fault::bad("each condition in `where` must be a text"));

@@ -7,7 +7,7 @@ use jiff::civil::Date;
 use serde_json::{Map, Value, json};
 
 use crate::event::format_instant;
-use crate::warehouse::{Answer, Cell, literal, question};
+use crate::warehouse::{Answer, Cell, literal_of, question};
 
 use super::Console;
 use super::fault::Fault;
@@ -18,8 +18,6 @@ pub(super) const QUERIES_MAX: usize = 4;
 const TURN_MAX: Duration = Duration::from_secs(5);
 /// How long a page waits for its answer.
 const ANSWER_MAX: Duration = Duration::from_secs(20);
-/// Longest text that is looked for, characters.
-const TEXT_MAX: usize = 200;
 /// The largest whole number that every JSON reader keeps exactly.
 const EXACT_MAX: u64 = 9_007_199_254_740_992;
 
@@ -151,7 +149,7 @@ fn value(cell: &Cell) -> Value {
 /// Asks; `values` stand where the statement has their names in braces.
 pub(super) async fn ask(console: &Console, sql: &str, values: &[(&str, Given<'_>)]) -> Result<Rows, Fault> {
     let Some(warehouse) = &console.parts().warehouse else { return Err(Fault::not_here("warehouse")) };
-    let statement = fill(&question(sql, warehouse.kind()), values)?;
+    let statement = fill(warehouse.kind(), &question(sql, warehouse.kind()), values)?;
     let turn = tokio::time::timeout(TURN_MAX, console.queries().acquire()).await;
     let Ok(Ok(_turn)) = turn else {
         return Err(Fault::busy("as many questions as allowed are at work"));
@@ -160,6 +158,19 @@ pub(super) async fn ask(console: &Console, sql: &str, values: &[(&str, Given<'_>
         Ok(answer) => Ok(Rows(answer?)),
         Err(_) => Err(Fault::slow("the warehouse's answer")),
     }
+}
+
+/// Longest text that people look for, characters; AfterShip's ids have 128 at most.
+const SOUGHT_MAX: usize = 200;
+
+/// What somebody looks for, if it can be.
+pub(super) fn sought(text: &str) -> Result<&str, Fault> {
+    if text.chars().count() > SOUGHT_MAX || text.contains('\0') {
+        return Err(Fault::bad(format!(
+            "what is looked for may have {SOUGHT_MAX} characters, and no U+0000"
+        )));
+    }
+    Ok(text)
 }
 
 /// A value for a statement.
@@ -174,7 +185,7 @@ pub(super) enum Given<'a> {
 }
 
 /// In one pass, so that no value is looked into for another one's name.
-fn fill(statement: &str, values: &[(&str, Given<'_>)]) -> Result<String, Fault> {
+fn fill(kind: &str, statement: &str, values: &[(&str, Given<'_>)]) -> Result<String, Fault> {
     let mut out = String::with_capacity(statement.len() + 64);
     let mut rest = statement;
     while let Some((before, after)) = rest.split_once('{') {
@@ -185,8 +196,8 @@ fn fill(statement: &str, values: &[(&str, Given<'_>)]) -> Result<String, Fault> 
             continue;
         };
         match values.iter().find(|(known, _)| *known == name) {
-            Some((_, Given::Text(text))) => out.push_str(&quoted(text)?),
-            Some((_, Given::Texts(texts))) => out.push_str(&list(texts)?),
+            Some((_, Given::Text(text))) => out.push_str(&quoted(kind, text)?),
+            Some((_, Given::Texts(texts))) => out.push_str(&list(kind, texts)?),
             Some((_, Given::Whole(number))) => out.push_str(&number.to_string()),
             None => out.push_str("null"),
         }
@@ -196,25 +207,23 @@ fn fill(statement: &str, values: &[(&str, Given<'_>)]) -> Result<String, Fault> 
     Ok(out)
 }
 
-fn list(texts: &[String]) -> Result<String, Fault> {
+fn list(kind: &str, texts: &[String]) -> Result<String, Fault> {
     // No engine takes an empty list.
     let quoted: Vec<String> = if texts.is_empty() {
         vec!["null".to_owned()]
     } else {
-        texts.iter().map(|text| quoted(text)).collect::<Result<_, _>>()?
+        texts.iter().map(|text| quoted(kind, text)).collect::<Result<_, _>>()?
     };
     Ok(format!("({})", quoted.join(", ")))
 }
 
-/// Whether a backslash means itself is a setting of some engines, and none takes U+0000: neither is in any id of ours.
-fn quoted(text: &str) -> Result<String, Fault> {
-    if text.chars().any(|letter| letter.is_control() || letter == '\\') {
-        return Err(Fault::bad("there is a backslash or a control character in what is looked for"));
+/// As the engine writes it. Names of parcels may hold anything but U+0000, which no engine takes and nothing that is stored
+/// has.
+fn quoted(kind: &str, text: &str) -> Result<String, Fault> {
+    if text.contains('\0') {
+        return Err(Fault::bad("there is a U+0000 in what is looked for"));
     }
-    if text.chars().count() > TEXT_MAX {
-        return Err(Fault::bad(format!("what is looked for has more than {TEXT_MAX} characters")));
-    }
-    Ok(literal(text))
+    Ok(literal_of(kind, text))
 }
 
 #[cfg(test)]
@@ -224,6 +233,7 @@ mod tests {
     #[test]
     fn values_are_quoted_and_not_looked_into() {
         let filled = fill(
+            "duckdb",
             "select {a}, {b}, {none} where x in {list} limit {n}",
             &[
                 ("a", Given::Text("it's {b}")),
@@ -238,10 +248,10 @@ mod tests {
     }
 
     #[test]
-    fn what_an_engine_may_read_otherwise_is_refused() {
-        for text in ["a\\' or 1=1 --", "a\0b", "a\nb", &"x".repeat(TEXT_MAX + 1)] {
-            assert_eq!(quoted(text).expect_err("refused").code, "bad_request");
-        }
+    fn what_is_stored_can_be_looked_for_whatever_it_holds() {
+        assert_eq!(quoted("postgres", "a\\' or 1=1 --").expect("good"), "'a\\'' or 1=1 --'");
+        assert_eq!(quoted("redshift", "a\\b").expect("good"), "('a' || chr(92) || 'b')");
+        assert_eq!(quoted("duckdb", "a\0b").expect_err("refused").code, "bad_request");
     }
 
     #[test]

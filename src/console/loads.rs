@@ -8,7 +8,7 @@ use axum::response::Response;
 use serde_json::{Value, json};
 
 use super::Console;
-use super::ask::{Given, Rows, ask};
+use super::ask::{Given, Rows, ask, sought};
 use super::dead_letters::here;
 use super::fault::Fault;
 use super::html::{Markup, badge, link, put};
@@ -75,7 +75,7 @@ impl<'a> Asked<'a> {
         Ok(Asked {
             dataset: known("dataset", &DATASETS)?,
             status: known("status", &STATUSES)?,
-            file: params.get("file"),
+            file: params.get("file").map(sought).transpose()?,
             page: params.number("page").unwrap_or(0).min(PAGES_MAX),
         })
     }

@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use crate::aftership::{tracking, webhook};
 use crate::event::identity::SnapshotOrder;
 use crate::lake::dead_letter::DeadLetter;
+use crate::warehouse::rows::clean;
 
 use super::Console;
 use super::ask::{Given, ask};
@@ -150,15 +151,10 @@ fn would(letter: &DeadLetter) -> Would {
     let (event_key, body_sha256) = (event.event_key.as_str().to_owned(), event.body_sha256.to_hex());
     let Ok(webhook) = webhook::read(&event.body) else { return Would::Die };
     let tracking = tracking::read(&webhook);
-    // An id that no statement of ours takes is no parcel's.
-    let is_plain =
-        |text: &str| text.len() <= 200 && !text.contains('\\') && !text.chars().any(char::is_control);
-    if !is_plain(&tracking.id) || !is_plain(&event_key) {
-        return Would::Die;
-    }
+    let event_key = clean(&event_key);
     Would::Be(Snapshot {
         event_key,
-        tracking_id: tracking.id,
+        tracking_id: clean(&tracking.id),
         updated_at: tracking.updated_at,
         event_at: tracking.event_at,
         body_sha256,

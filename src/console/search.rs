@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use crate::lake::dead_letter::{Filter, Listed};
 
 use super::Console;
-use super::ask::{Given, Row, Rows, ask};
+use super::ask::{Given, Row, Rows, ask, sought};
 use super::fault::Fault;
 use super::letters;
 
@@ -113,6 +113,7 @@ pub(super) struct Detail {
 
 /// Looks for it.
 pub(super) async fn search(console: &Console, find: &str) -> Result<Found, Fault> {
+    let find = sought(find)?;
     let number = format!("#{find}");
     let named = PARCELS.replace("{which}", BY_NAME);
     let values =
