@@ -15,8 +15,8 @@ use waybill::aftership::simulator::{SharedShelf, SimulatorOptions};
 
 use crate::process::{Measured, WAYBILL};
 use crate::report::Report;
+use crate::running::SECRET;
 
-const SECRET: &str = "bench-secret-0123456789abcdef01";
 const KEY: &str = "bench-api-key";
 /// Played seconds of a second.
 const SCALE: f64 = 60.0;

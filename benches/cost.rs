@@ -2,22 +2,18 @@
 //! and lazy. Each mover is a process of its own, as on AWS.
 
 use std::cell::RefCell;
-use std::net::SocketAddr;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use http_body_util::{BodyExt, Full};
-use jiff::Timestamp;
-use waybill::aftership::signature::sign;
-use waybill::aftership::simulator::{Simulator, SimulatorOptions};
+use waybill::aftership::simulator::Simulator;
 use waybill::ops::http;
 
 use crate::openloop;
 use crate::process::{Measured, WAYBILL};
 use crate::report::Report;
+use crate::running::{Ports, SECRET, each_once, metrics, request, sum};
 use crate::standin::{Standin, StandinOptions};
 
-const SECRET: &str = "bench-secret-0123456789abcdef01";
 /// Events a second.
 const RATES: [f64; 2] = [10.0, 500.0];
 /// Dollars of a million requests, us-east-1, November 2026: SQS standard of up to 64 KB; S3 PUT and LIST; S3 GET.
@@ -82,14 +78,8 @@ async fn one(rate: f64, seconds: u64, freshness: &str) -> (u64, Counts) {
         behind.push(Process::start(dir.path(), "batch", freshness, &standin).await);
         behind.push(Process::start(dir.path(), "load", freshness, &standin).await);
     }
-    let options = SimulatorOptions {
-        duplicate_rate: 0.0,
-        late_rate: 0.0,
-        start: Timestamp::now(),
-        ..SimulatorOptions::default()
-    };
-    let simulator = RefCell::new(Simulator::new(3, options));
-    let listen = receive.listen.expect("it receives");
+    let simulator = RefCell::new(Simulator::new(3, each_once()));
+    let listen = receive.ports.listen();
     let outcome = openloop::run(listen, rate, Duration::from_secs(seconds), || request(&simulator)).await;
     let events = outcome.accepted.len() as u64;
     if is_lazy {
@@ -105,21 +95,10 @@ async fn one(rate: f64, seconds: u64, freshness: &str) -> (u64, Counts) {
     (events, counts)
 }
 
-fn request(simulator: &RefCell<Simulator>) -> (String, Vec<u8>) {
-    let delivery = simulator.borrow_mut().next().expect("it never ends");
-    let head = format!(
-        "POST /webhooks/aftership HTTP/1.1\r\nHost: bench\r\naftership-hmac-sha256: {}\r\nContent-Length: {}\r\n\r\n",
-        sign(SECRET, &delivery.body),
-        delivery.body.len()
-    );
-    (delivery.event_id.expect("an event has an id"), [head.as_bytes(), &delivery.body].concat())
-}
-
 /// A mover, and where to ask it.
 struct Process {
     _measured: Measured,
-    listen: Option<SocketAddr>,
-    ops: SocketAddr,
+    ports: Ports,
 }
 
 impl Process {
@@ -147,34 +126,16 @@ impl Process {
             .stdin(std::process::Stdio::null())
             .stdout(std::process::Stdio::null());
         let measured = Measured::start(command);
-        let deadline = Instant::now() + Duration::from_secs(60);
-        let told = loop {
-            if let Ok(text) = std::fs::read_to_string(&ports) {
-                break serde_json::from_str::<serde_json::Value>(&text)
-                    .expect("the ports file is written whole");
-            }
-            assert!(Instant::now() < deadline, "{mover} does not start");
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        };
-        let address = |name: &str| told[name].as_str().and_then(|text| text.parse().ok());
-        Process { _measured: measured, listen: address("listen"), ops: address("ops").expect("an address") }
-    }
-
-    async fn metrics(&self, client: &http::Client) -> String {
-        let uri: axum::http::Uri = format!("http://{}/metrics", self.ops).parse().expect("an address");
-        let request = axum::http::Request::get(uri).body(Full::default()).expect("a request");
-        let answer = client.request(request).await.expect("an answer");
-        let body = answer.into_body().collect().await.expect("a body").to_bytes();
-        String::from_utf8(body.to_vec()).expect("text")
+        let ports = Ports::told(&ports).await;
+        Process { _measured: measured, ports }
     }
 
     /// Waits until a count is there.
     async fn settle(&self, client: &http::Client, name: &str, expected: u64) {
         let deadline = Instant::now() + SETTLE_MAX;
         loop {
-            let text = self.metrics(client).await;
-            let lines = text.lines().filter(|line| line.starts_with(name));
-            let count: f64 = lines.filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok()).sum();
+            let text = metrics(client, self.ports.ops()).await;
+            let count = sum(&text, name);
             if count >= expected as f64 {
                 return;
             }
@@ -184,7 +145,7 @@ impl Process {
     }
 
     async fn counts(&self, client: &http::Client) -> Counts {
-        let text = self.metrics(client).await;
+        let text = metrics(client, self.ports.ops()).await;
         let label = |line: &str, name: &str| {
             line.split(&format!("{name}=\"")).nth(1)?.split('"').next().map(str::to_owned)
         };

@@ -7,11 +7,9 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use http_body_util::{BodyExt, Full};
 use indicatif::{ProgressBar, ProgressStyle};
 use jiff::Timestamp;
-use waybill::aftership::signature::sign;
-use waybill::aftership::simulator::{Simulator, SimulatorOptions};
+use waybill::aftership::simulator::Simulator;
 use waybill::event::{Event, line};
 use waybill::lake::disk::DiskLake;
 use waybill::lake::layout::{self, Compression};
@@ -22,8 +20,8 @@ use waybill::ops::http;
 use crate::openloop::{self, Outcome};
 use crate::process::{Measured, WAYBILL};
 use crate::report::Report;
+use crate::running::{Ports, SECRET, each_once, metrics, request, sum};
 
-const SECRET: &str = "bench-secret-0123456789abcdef01";
 /// Events a second of each step, until one breaks.
 const RATES: [f64; 5] = [100.0, 500.0, 1_000.0, 2_000.0, 4_000.0];
 /// Events of one object that is there before.
@@ -38,9 +36,10 @@ pub async fn run(events: u64, seconds: u64, report: &mut Report) {
     let dir = tempfile::tempdir().expect("a temporary folder");
     fill(dir.path(), events).await;
     let server = Measured::start(command(dir.path(), &["up", "--data"], Some(dir.path())));
-    let (listen, ops) = addresses(&dir.path().join("ports.json")).await;
+    let ports = Ports::told(&dir.path().join("ports.json")).await;
+    let (listen, ops) = (ports.listen(), ports.ops());
     let client = http::client(false, Duration::from_secs(5), 4).expect("a client");
-    let simulator = RefCell::new(Simulator::new(7, options()));
+    let simulator = RefCell::new(Simulator::new(7, each_once()));
     // Everything is warm before it is measured.
     openloop::run(listen, 50.0, Duration::from_secs(5), || request(&simulator)).await;
     let mut held = events;
@@ -99,26 +98,6 @@ fn seconds(limit: f64) -> String {
     if limit.is_finite() { format!("{limit}") } else { "more".to_owned() }
 }
 
-fn options() -> SimulatorOptions {
-    SimulatorOptions {
-        duplicate_rate: 0.0,
-        late_rate: 0.0,
-        start: Timestamp::now(),
-        ..SimulatorOptions::default()
-    }
-}
-
-/// The next event, signed, as it goes over the wire.
-fn request(simulator: &RefCell<Simulator>) -> (String, Vec<u8>) {
-    let delivery = simulator.borrow_mut().next().expect("it never ends");
-    let head = format!(
-        "POST /webhooks/aftership HTTP/1.1\r\nHost: bench\r\naftership-hmac-sha256: {}\r\nContent-Length: {}\r\n\r\n",
-        sign(SECRET, &delivery.body),
-        delivery.body.len()
-    );
-    (delivery.event_id.expect("an event has an id"), [head.as_bytes(), &delivery.body].concat())
-}
-
 /// Puts events into the lake and loads them.
 async fn fill(dir: &Path, events: u64) {
     if events == 0 {
@@ -129,7 +108,7 @@ async fn fill(dir: &Path, events: u64) {
         ProgressStyle::with_template("{wide_bar} {pos}/{len} written, {eta} left").expect("a template"),
     );
     let lake = DiskLake::open(&dir.join("lake")).expect("a lake");
-    let mut simulator = Simulator::new(1, options());
+    let mut simulator = Simulator::new(1, each_once());
     let began = Timestamp::now();
     for object in 0..events.div_ceil(OBJECT_EVENTS) {
         let minute = began - jiff::SignedDuration::from_mins(60 + object as i64);
@@ -171,41 +150,12 @@ fn command(dir: &Path, arguments: &[&str], data: Option<&Path>) -> std::process:
     command
 }
 
-/// The public listener and the operators'.
-async fn addresses(ports: &Path) -> (SocketAddr, SocketAddr) {
-    let deadline = Instant::now() + Duration::from_secs(60);
-    loop {
-        if let Ok(text) = std::fs::read_to_string(ports) {
-            let ports: serde_json::Value =
-                serde_json::from_str(&text).expect("the ports file is written whole");
-            let of =
-                |name: &str| ports[name].as_str().and_then(|text| text.parse().ok()).expect("an address");
-            return (of("listen"), of("ops"));
-        }
-        assert!(Instant::now() < deadline, "the server does not start");
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
-}
-
-async fn metrics(client: &http::Client, ops: SocketAddr) -> String {
-    let uri = format!("http://{ops}/metrics").parse().expect("an address");
-    let request = axum::http::Request::get::<axum::http::Uri>(uri).body(Full::default()).expect("a request");
-    let answer = client.request(request).await.expect("an answer");
-    let body = answer.into_body().collect().await.expect("a body").to_bytes();
-    String::from_utf8(body.to_vec()).expect("text")
-}
-
 /// Waits until nothing waits any more; false when that takes too long.
 async fn caught_up(client: &http::Client, ops: SocketAddr) -> bool {
     let deadline = Instant::now() + CATCH_UP_MAX;
     while Instant::now() < deadline {
         let text = metrics(client, ops).await;
-        let value = |name: &str| -> f64 {
-            text.lines()
-                .filter(|line| line.starts_with(name))
-                .filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok())
-                .sum()
-        };
+        let value = |name: &str| sum(&text, name);
         if value("waybill_freshness_oldest_event_seconds ") == 0.0
             && value("waybill_queue_ready_messages") == 0.0
             && value("waybill_queue_leased_messages") == 0.0

@@ -10,6 +10,7 @@ mod generator;
 mod overload;
 mod process;
 mod report;
+mod running;
 mod shop;
 mod steps;
 

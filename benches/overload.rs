@@ -4,7 +4,6 @@
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use waybill::aftership::signature::sign;
 use waybill::event::line;
 use waybill::ops::aws::standin_config;
 use waybill::queue::Queue;
@@ -13,9 +12,9 @@ use waybill::queue::sqs::{SqsOptions, SqsQueue};
 use crate::openloop::{self, Outcome};
 use crate::process::{Measured, WAYBILL, pinned};
 use crate::report::Report;
+use crate::running::{Ports, SECRET, signed};
 use crate::standin::{Standin, StandinOptions};
 
-const SECRET: &str = "bench-secret-0123456789abcdef01";
 const CAPACITY: f64 = 500.0;
 const STEPS: [f64; 4] = [1.0, 2.0, 5.0, 10.0];
 /// Of a body beside its envelope; AfterShip's median is 8 to 11 kB.
@@ -29,12 +28,8 @@ fn event() -> (String, Vec<u8>) {
         fastrand::u32(..1_000),
         "x".repeat(PADDING)
     );
-    let head = format!(
-        "POST /webhooks/aftership HTTP/1.1\r\nHost: bench\r\naftership-hmac-sha256: {}\r\nContent-Length: {}\r\n\r\n",
-        sign(SECRET, body.as_bytes()),
-        body.len()
-    );
-    (id, [head.as_bytes(), body.as_bytes()].concat())
+    let request = signed(body.as_bytes());
+    (id, request)
 }
 
 pub async fn run(seconds: u64, report: &mut Report) {
@@ -56,7 +51,7 @@ pub async fn run(seconds: u64, report: &mut Report) {
         .env("AWS_ACCESS_KEY_ID", "bench")
         .env("AWS_SECRET_ACCESS_KEY", "bench");
     let server = Measured::start(command);
-    let address = address(&ports).await;
+    let address = Ports::told(&ports).await.listen();
     // Everything is warm before it is measured.
     openloop::run(address, CAPACITY / 2.0, Duration::from_secs(2), event).await;
     standin.faults().set_send_rate(Some(CAPACITY));
@@ -123,19 +118,6 @@ async fn recovery(address: SocketAddr, ended: Instant) -> Duration {
             if outcome.accepted.len() == 1 && outcome.accepted_at(1.0) < 250.0 { in_a_row + 1 } else { 0 };
     }
     ended.elapsed()
-}
-
-async fn address(ports: &std::path::Path) -> SocketAddr {
-    let deadline = Instant::now() + Duration::from_secs(30);
-    loop {
-        if let Ok(text) = std::fs::read_to_string(ports) {
-            let ports: serde_json::Value =
-                serde_json::from_str(&text).expect("the ports file is written whole");
-            return ports["listen"].as_str().and_then(|text| text.parse().ok()).expect("an address");
-        }
-        assert!(Instant::now() < deadline, "the server does not start");
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
 }
 
 /// Ids of all events in the queue.

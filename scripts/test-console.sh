@@ -15,34 +15,7 @@ if [ ! -x "$program" ]; then
   exit 1
 fi
 
-# Installs a Debian package where that is allowed; otherwise prints the command for it and fails.
-need_package() {
-  local package=$1 why=$2
-  local command="apt-get install -y --no-install-recommends $package"
-  local as_root=()
-  if ! command -v apt-get >/dev/null; then
-    echo "test-console: $why. Install it, or say where it is" >&2
-    exit 1
-  fi
-  if [ "$(id -u)" -ne 0 ]; then
-    if ! sudo -n true 2>/dev/null; then
-      echo "test-console: $why. Run: sudo $command" >&2
-      exit 1
-    fi
-    as_root=(sudo)
-  fi
-  echo "test-console: $why, installing $package"
-  local log
-  log=$(mktemp)
-  if ! ${as_root[@]+"${as_root[@]}"} env DEBIAN_FRONTEND=noninteractive sh -c \
-    "apt-get update -qq && $command" >"$log" 2>&1; then
-    cat "$log" >&2
-    rm -f "$log"
-    echo "test-console: installing failed. Run: sudo $command" >&2
-    exit 1
-  fi
-  rm -f "$log"
-}
+. scripts/need-package.sh
 
 find_chromium() {
   local name

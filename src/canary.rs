@@ -6,10 +6,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::http::header::{HeaderName, HeaderValue};
-use axum::http::{Method, Request, Uri};
+use axum::http::header::{self, HeaderName, HeaderValue};
+use axum::http::{HeaderMap, Uri};
 use bytes::Bytes;
-use http_body_util::{BodyExt, Full, Limited};
 use jiff::Timestamp;
 use tokio::time::{Instant, MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
@@ -25,8 +24,6 @@ use crate::warehouse::{Cell, Warehouse, WarehouseError, literal};
 
 /// The component's name in readiness.
 const COMPONENT: &str = "canary";
-/// Most of an answer that is read.
-const ANSWER_BYTES_MAX: usize = 64 * 1024;
 
 /// How canaries go.
 #[derive(Debug, Clone)]
@@ -164,18 +161,14 @@ impl Canary {
     async fn post(&self, client: &http::Client, at: Timestamp) -> Option<()> {
         let body = canary::body(&self.settings.name, &Uuid::new_v4().to_string(), at);
         let signature = sign(&(self.secret)(), &body);
-        let mut request = Request::new(Full::new(Bytes::from(body)));
-        *request.method_mut() = Method::POST;
-        *request.uri_mut() = self.settings.url.parse::<Uri>().ok()?;
-        let headers = request.headers_mut();
-        headers.insert("content-type", HeaderValue::from_static("application/json"));
-        headers.insert("user-agent", HeaderValue::from_static("waybill-canary"));
-        headers.insert(HeaderName::from_static(TRACKING_HEADER), HeaderValue::from_str(&signature).ok()?);
-        let response = client.request(request).await.ok()?;
-        let is_success = response.status().is_success();
-        // Read to its end, or the connection cannot be used again.
-        let _ = Limited::new(response.into_body(), ANSWER_BYTES_MAX).collect().await;
-        is_success.then_some(())
+        let headers = HeaderMap::from_iter([
+            (header::CONTENT_TYPE, HeaderValue::from_static("application/json")),
+            (header::USER_AGENT, HeaderValue::from_static("waybill-canary")),
+            (HeaderName::from_static(TRACKING_HEADER), HeaderValue::from_str(&signature).ok()?),
+        ]);
+        let uri = self.settings.url.parse::<Uri>().ok()?;
+        let status = http::post(client, &uri, headers, Bytes::from(body)).await?;
+        status.is_success().then_some(())
     }
 
     async fn is_found(&self, posted_at: Timestamp) -> Result<bool, WarehouseError> {

@@ -15,6 +15,7 @@ use serde_json::json;
 use tokio::sync::Semaphore;
 
 use crate::cli::QueryFormat;
+use crate::console;
 use crate::settings::Secret;
 use crate::warehouse::{Warehouse, WarehouseError};
 
@@ -75,7 +76,7 @@ impl Ask {
 }
 
 async fn query(State(admin): State<Admin>, headers: HeaderMap, body: axum::body::Bytes) -> Response {
-    if !is_allowed(&admin.tokens, &headers) {
+    if !console::has_token(&admin.tokens, &headers) {
         return fault(StatusCode::UNAUTHORIZED, "unauthorized", "the bearer token is missing or wrong");
     }
     let ask = match Ask::read(&body) {
@@ -111,18 +112,6 @@ async fn query(State(admin): State<Admin>, headers: HeaderMap, body: axum::body:
         Ok(Ok(text)) => ([("content-type", content_type)], text).into_response(),
         _ => fault(StatusCode::INTERNAL_SERVER_ERROR, "internal", "cannot write the answer"),
     }
-}
-
-fn is_allowed(tokens: &[Secret], headers: &HeaderMap) -> bool {
-    let Some(given) =
-        headers.get("authorization").and_then(|value| value.to_str().ok()?.strip_prefix("Bearer "))
-    else {
-        return false;
-    };
-    // Hashes of equal length compare in constant time for our purpose: nothing of the token shows in the timing.
-    let digest = |text: &str| crate::event::BodySha256::of(text.as_bytes());
-    let given = digest(given);
-    tokens.iter().fold(false, |found, token| found | (digest(token.expose()) == given))
 }
 
 fn fault(status: StatusCode, code: &str, message: &str) -> Response {

@@ -32,14 +32,15 @@ async fn list(sources: &Sources, choice: &Choice, all: bool, format: ListFormat)
     listed.truncate(choice.limit.unwrap_or(usize::MAX));
     match format {
         ListFormat::Json => {
-            let rows: Vec<_> = listed.iter().map(summary).collect();
+            let rows: Vec<_> = listed.iter().map(Listed::summary).collect();
             println!("{}", serde_json::to_string_pretty(&rows)?);
         }
         ListFormat::Table => {
             let mut table = comfy_table::Table::new();
             table.load_preset(comfy_table::presets::UTF8_HORIZONTAL_ONLY);
             table.set_header(["id", "reason", "event", "received at", "attempts", "bytes", "state"]);
-            for Listed { letter, closed } in &listed {
+            for one in &listed {
+                let letter = &one.letter;
                 table.add_row([
                     letter.id.clone(),
                     letter.reason.as_str().to_owned(),
@@ -47,33 +48,13 @@ async fn list(sources: &Sources, choice: &Choice, all: bool, format: ListFormat)
                     format_instant(letter.received_at),
                     letter.attempts.to_string(),
                     letter.body().map_or(0, |body| body.len()).to_string(),
-                    closed.as_ref().map_or("open", |closed| closed.how.as_str()).to_owned(),
+                    one.state().to_owned(),
                 ]);
             }
             println!("{table}\n{} dead letters", listed.len());
         }
     }
     Ok(Exit::Done)
-}
-
-/// A letter for people and scripts: everything but the body, which may hold personal data.
-fn summary(listed: &Listed) -> serde_json::Value {
-    let letter = &listed.letter;
-    serde_json::json!({
-        "id": letter.id,
-        "reason": letter.reason.as_str(),
-        "detail": letter.detail,
-        "event": letter.event,
-        "event_key": letter.event_key,
-        "source": letter.source,
-        "received_at": format_instant(letter.received_at),
-        "dead_at": format_instant(letter.dead_at),
-        "attempts": letter.attempts,
-        "replay_id": letter.replay_id,
-        "body_sha256": letter.body_sha256,
-        "body_bytes": letter.body().map_or(0, |body| body.len()),
-        "state": listed.closed.as_ref().map_or("open", |closed| closed.how.as_str()),
-    })
 }
 
 async fn show(sources: &Sources, id: &str, body: bool) -> anyhow::Result<Exit> {
@@ -88,7 +69,7 @@ async fn show(sources: &Sources, id: &str, body: bool) -> anyhow::Result<Exit> {
         let bytes = found.letter.body().context("cannot read the stored body")?;
         std::io::stdout().lock().write_all(&bytes)?;
     } else {
-        println!("{}", serde_json::to_string_pretty(&summary(found))?);
+        println!("{}", serde_json::to_string_pretty(&found.summary())?);
     }
     Ok(Exit::Done)
 }

@@ -17,8 +17,6 @@ use crate::warehouse::{Answer, Cell, question};
 use super::served::Served;
 use super::{Exit, Sources, places};
 
-/// The largest whole number that every JSON reader keeps exactly.
-const EXACT_MAX: u64 = 9_007_199_254_740_992;
 /// How long a busy warehouse is waited for.
 const BUSY_MAX: Duration = Duration::from_secs(60);
 
@@ -227,26 +225,12 @@ fn json_text(answer: &Answer) -> anyhow::Result<String> {
     let mut text = String::from("[");
     for (index, row) in answer.rows.iter().enumerate() {
         let object: Map<String, Value> =
-            answer.columns.iter().cloned().zip(row.iter().map(json_value)).collect();
+            answer.columns.iter().cloned().zip(row.iter().map(Cell::to_json)).collect();
         text.push_str(if index == 0 { "\n" } else { ",\n" });
         text.push_str(&serde_json::to_string(&object)?);
     }
     text.push_str(if answer.rows.is_empty() { "]\n" } else { "\n]\n" });
     Ok(text)
-}
-
-fn json_value(cell: &Cell) -> Value {
-    match cell {
-        Cell::Null => Value::Null,
-        Cell::Bool(value) => json!(value),
-        Cell::Int(value) if value.unsigned_abs() > EXACT_MAX => json!(value.to_string()),
-        Cell::Int(value) => json!(value),
-        Cell::Float(value) if value.is_finite() => json!(value),
-        Cell::Float(value) => json!(value.to_string()),
-        Cell::Exact(value) | Cell::Text(value) => json!(value),
-        Cell::Instant(value) => json!(format_instant(*value)),
-        Cell::Day(value) => json!(value.to_string()),
-    }
 }
 
 fn text(cell: &Cell) -> String {

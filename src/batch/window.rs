@@ -7,6 +7,7 @@ use bytes::Bytes;
 use jiff::Timestamp;
 use sha2::{Digest, Sha256};
 
+use crate::event::minute_of;
 use crate::lake::layout::{self, Compression};
 use crate::lake::manifest::{FlushReason, KeysHash, ManifestObject};
 use crate::lake::object::Packer;
@@ -141,11 +142,6 @@ pub fn alone(event: &Readable, lease: Lease, compression: Compression, now: Time
     let mut window = Window::open(compression, now);
     window.append(event, lease);
     window.close(minute_of(event.received_at), compression, FlushReason::Count)
-}
-
-fn minute_of(instant: Timestamp) -> Timestamp {
-    let seconds = instant.as_nanosecond().div_euclid(60_000_000_000) * 60;
-    i64::try_from(seconds).ok().and_then(|seconds| Timestamp::from_second(seconds).ok()).unwrap_or(instant)
 }
 
 struct Window {

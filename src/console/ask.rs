@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use jiff::civil::Date;
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
 use crate::event::format_instant;
 use crate::warehouse::{Answer, Cell, literal_of, question};
@@ -18,8 +18,6 @@ pub(super) const QUERIES_MAX: usize = 4;
 const TURN_MAX: Duration = Duration::from_secs(5);
 /// How long a page waits for its answer.
 const ANSWER_MAX: Duration = Duration::from_secs(20);
-/// The largest whole number that every JSON reader keeps exactly.
-const EXACT_MAX: u64 = 9_007_199_254_740_992;
 
 /// The rows that a question is answered with.
 #[derive(Debug, Clone, Default)]
@@ -127,22 +125,8 @@ impl<'a> Row<'a> {
     /// As an object, values as `waybill query --format json` writes them.
     pub(super) fn to_json(self) -> Value {
         let object: Map<String, Value> =
-            self.columns.iter().cloned().zip(self.cells.iter().map(value)).collect();
+            self.columns.iter().cloned().zip(self.cells.iter().map(Cell::to_json)).collect();
         Value::Object(object)
-    }
-}
-
-fn value(cell: &Cell) -> Value {
-    match cell {
-        Cell::Null => Value::Null,
-        Cell::Bool(value) => json!(value),
-        Cell::Int(value) if value.unsigned_abs() > EXACT_MAX => json!(value.to_string()),
-        Cell::Int(value) => json!(value),
-        Cell::Float(value) if value.is_finite() => json!(value),
-        Cell::Float(value) => json!(value.to_string()),
-        Cell::Exact(value) | Cell::Text(value) => json!(value),
-        Cell::Instant(value) => json!(format_instant(*value)),
-        Cell::Day(value) => json!(value.to_string()),
     }
 }
 
@@ -228,6 +212,8 @@ fn quoted(kind: &str, text: &str) -> Result<String, Fault> {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     #[test]

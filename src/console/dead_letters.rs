@@ -13,7 +13,7 @@ use crate::lake::dead_letter::{Listed, Reason};
 
 use super::fault::Fault;
 use super::html::{Markup, badge, link, put, term, text};
-use super::letters::{self, CONDITIONS, state};
+use super::letters::{self, CONDITIONS};
 use super::page::{self, Page, Tab, Viewer, act, pager, reason_field};
 use super::params::{Params, address};
 use super::sign_in::foreign;
@@ -146,7 +146,7 @@ fn table(out: &mut Markup, listed: &[Listed], page: u64, now: Timestamp) {
 
 fn state_badge(listed: &Listed) -> Markup {
     let tone = if listed.closed.is_none() { "warn" } else { "calm" };
-    badge(tone, &state(listed))
+    badge(tone, &listed.state())
 }
 
 /// What may be done with all that are listed: looked at first.

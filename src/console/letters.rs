@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use crate::event::format_instant;
 use crate::lake::dead_letter::{self, DeadLetter, Filter, Listed};
@@ -84,31 +84,13 @@ pub(super) fn rate(given: Option<f64>) -> Result<Option<f64>, Fault> {
     }
 }
 
-/// A letter for people and programs: everything but its bytes, which may hold personal data.
+/// A letter for programs: as the command prints it, and when and why it was closed.
 pub(super) fn summary(listed: &Listed) -> Value {
-    let Listed { letter, closed } = listed;
-    json!({
-        "id": letter.id,
-        "reason": letter.reason.as_str(),
-        "detail": letter.detail,
-        "event": letter.event,
-        "event_key": letter.event_key,
-        "source": letter.source,
-        "received_at": format_instant(letter.received_at),
-        "dead_at": format_instant(letter.dead_at),
-        "attempts": letter.attempts,
-        "replay_id": letter.replay_id,
-        "body_sha256": letter.body_sha256,
-        "body_bytes": letter.body().map_or(0, |body| body.len()),
-        "state": state(listed),
-        "closed_at": closed.as_ref().map(|closed| format_instant(closed.at)),
-        "closed_because": closed.as_ref().and_then(|closed| closed.reason.clone()),
-    })
-}
-
-/// `open`, or what was done about it.
-pub(super) fn state(listed: &Listed) -> &'static str {
-    listed.closed.as_ref().map_or("open", |closed| closed.how.as_str())
+    let mut summary = listed.summary();
+    let closed = listed.closed.as_ref();
+    summary["closed_at"] = closed.map(|closed| format_instant(closed.at)).into();
+    summary["closed_because"] = closed.and_then(|closed| closed.reason.clone()).into();
+    summary
 }
 
 #[cfg(test)]

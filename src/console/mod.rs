@@ -67,6 +67,8 @@ use job::Jobs;
 use page::{Page, Tab, Viewer};
 use session::{Actor, Sessions};
 
+pub use session::has_token;
+
 /// Largest request, bytes: forms and orders are small.
 const BODY_BYTES_MAX: usize = 64 * 1024;
 
@@ -198,7 +200,7 @@ impl Console {
     }
 
     fn is_open(&self, headers: &HeaderMap) -> bool {
-        session::bearer(headers).is_some_and(|given| session::is_token(&self.0.parts.tokens, given))
+        has_token(&self.0.parts.tokens, headers)
     }
 
     /// Who asks.

@@ -140,8 +140,13 @@ pub(super) fn is_token(tokens: &[Secret], given: &str) -> bool {
 }
 
 /// The token that a request carries.
-pub(super) fn bearer(headers: &HeaderMap) -> Option<&str> {
+fn bearer(headers: &HeaderMap) -> Option<&str> {
     text(headers, "authorization")?.strip_prefix("Bearer ")
+}
+
+/// Does a request carry one of the tokens?
+pub fn has_token(tokens: &[Secret], headers: &HeaderMap) -> bool {
+    bearer(headers).is_some_and(|given| is_token(tokens, given))
 }
 
 /// Does a request come from a page of another origin?

@@ -13,7 +13,6 @@ use super::chart::{Named, Stop, way};
 use super::dead_letters::here;
 use super::fault::Fault;
 use super::html::{Markup, badge, link, put, term, text};
-use super::letters;
 use super::page::{self, Page, Tab};
 use super::params::{Params, address};
 use super::search::{Detail, EVENTS_MAX, latest, search};
@@ -312,7 +311,7 @@ fn dead_letters(out: &mut Markup, listed: &[Listed]) {
             { one.letter.reason.as_str() },
             ", "
         );
-        put!(out, { letters::state(one) }, ", ", [stamp(one.letter.received_at)], "</li>");
+        put!(out, { one.state() }, ", ", [stamp(one.letter.received_at)], "</li>");
     }
     put!(out, "</ul></section>");
 }

@@ -138,6 +138,12 @@ pub fn truncate_to_micros(instant: Timestamp) -> Timestamp {
     Timestamp::from_nanosecond(micros * 1_000).unwrap_or(Timestamp::MIN)
 }
 
+/// The UTC minute of an instant.
+pub fn minute_of(instant: Timestamp) -> Timestamp {
+    let seconds = instant.as_nanosecond().div_euclid(60_000_000_000) * 60;
+    i64::try_from(seconds).ok().and_then(|seconds| Timestamp::from_second(seconds).ok()).unwrap_or(instant)
+}
+
 /// Is this an instant that somebody meant, and that every warehouse can hold? The years 1900 to 9998: what is before
 /// is other programs' zero (0001-01-01, 1899-12-30), what is after their "never".
 pub fn is_plausible(instant: Timestamp) -> bool {

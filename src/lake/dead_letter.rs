@@ -8,10 +8,11 @@ use bytes::Bytes;
 use futures_util::stream::{self, StreamExt, TryStreamExt};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use tracing::warn;
 
-use crate::event;
+use crate::event::{self, format_instant};
 use crate::failpoint::failpoint;
 
 use super::{Lake, LakeError, Put, layout, list_all};
@@ -182,6 +183,33 @@ pub struct Listed {
     pub letter: DeadLetter,
     /// What was done about it, if anything.
     pub closed: Option<Closed>,
+}
+
+impl Listed {
+    /// `open`, or what was done about it.
+    pub fn state(&self) -> &'static str {
+        self.closed.as_ref().map_or("open", |closed| closed.how.as_str())
+    }
+
+    /// For people and programs: everything but its bytes, which may hold personal data.
+    pub fn summary(&self) -> Value {
+        let letter = &self.letter;
+        json!({
+            "id": letter.id,
+            "reason": letter.reason.as_str(),
+            "detail": letter.detail,
+            "event": letter.event,
+            "event_key": letter.event_key,
+            "source": letter.source,
+            "received_at": format_instant(letter.received_at),
+            "dead_at": format_instant(letter.dead_at),
+            "attempts": letter.attempts,
+            "replay_id": letter.replay_id,
+            "body_sha256": letter.body_sha256,
+            "body_bytes": letter.body().map_or(0, |body| body.len()),
+            "state": self.state(),
+        })
+    }
 }
 
 /// Which letters; all conditions must hold.

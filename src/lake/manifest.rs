@@ -119,6 +119,21 @@ impl KeysHash {
         self.0 = self.0.wrapping_add(u128::from_be_bytes(first));
     }
 
+    /// Of a sum that somebody else worked out.
+    pub fn from_sum(sum: u128) -> KeysHash {
+        KeysHash(sum)
+    }
+
+    /// Reads the hex form.
+    pub fn from_hex(text: &str) -> Option<KeysHash> {
+        u128::from_str_radix(text, 16).ok().filter(|_| text.len() == 32).map(KeysHash)
+    }
+
+    /// Of both bags together.
+    pub fn plus(self, other: KeysHash) -> KeysHash {
+        KeysHash(self.0.wrapping_add(other.0))
+    }
+
     /// 32 hex digits.
     pub fn finish(&self) -> String {
         format!("{:032x}", self.0)

@@ -19,6 +19,8 @@ use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 use tracing::warn;
 
+use crate::event::minute_of;
+
 use super::between::list_between;
 use super::manifest::KeysHash;
 use super::{Lake, LakeError, layout};
@@ -211,14 +213,9 @@ async fn read(
     Ok(found)
 }
 
-/// The UTC minute of an instant.
-pub fn minute_of(at: Timestamp) -> Timestamp {
-    start_of(number_of(at))
-}
-
 /// Minutes since 1970.
 fn number_of(at: Timestamp) -> i64 {
-    at.as_second().div_euclid(60)
+    minute_of(at).as_second().div_euclid(60)
 }
 
 fn start_of(minute: i64) -> Timestamp {

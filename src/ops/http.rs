@@ -3,8 +3,9 @@
 use std::io;
 use std::time::Duration;
 
+use axum::http::{HeaderMap, Method, Request, StatusCode, Uri};
 use bytes::Bytes;
-use http_body_util::Full;
+use http_body_util::{BodyExt, Full, Limited};
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy;
 use hyper_util::client::legacy::connect::HttpConnector;
@@ -30,6 +31,22 @@ pub fn client(is_tls: bool, connect_max: Duration, idle_max: usize) -> io::Resul
         .pool_timer(TokioTimer::new())
         .pool_max_idle_per_host(idle_max.max(1))
         .build(https))
+}
+
+/// Most of an answer to a post that is read; those that we await are small.
+const ANSWER_BYTES_MAX: usize = 64 * 1024;
+
+/// Posts a body and gives the answer's status; `None`: there was no answer. Has no time limit of its own.
+pub async fn post(client: &Client, uri: &Uri, headers: HeaderMap, body: Bytes) -> Option<StatusCode> {
+    let mut request = Request::new(Full::new(body));
+    *request.method_mut() = Method::POST;
+    *request.uri_mut() = uri.clone();
+    *request.headers_mut() = headers;
+    let response = client.request(request).await.ok()?;
+    let status = response.status();
+    // Read to its end, or the connection cannot be used again.
+    let _ = Limited::new(response.into_body(), ANSWER_BYTES_MAX).collect().await;
+    Some(status)
 }
 
 fn tls(is_needed: bool) -> io::Result<ClientConfig> {

@@ -10,9 +10,8 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use axum::http::{Method, Request, Uri, header};
+use axum::http::{HeaderMap, HeaderValue, Uri, header};
 use bytes::Bytes;
-use http_body_util::{BodyExt, Full, Limited};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
@@ -29,7 +28,6 @@ const SPANS_MAX: usize = 512;
 const LINGER: Duration = Duration::from_secs(1);
 /// How long a collector may take.
 const ANSWER_MAX: Duration = Duration::from_secs(10);
-const ANSWER_BYTES_MAX: usize = 64 * 1024;
 
 static SPANS: OnceLock<Sender<Span>> = OnceLock::new();
 /// Spans taken, and of those what was sent or given up.
@@ -91,6 +89,8 @@ pub fn start(url: &str) -> io::Result<()> {
 
 async fn send_all(client: http::Client, uri: Uri, mut receiver: Receiver<Span>) {
     let mut spans = Vec::with_capacity(SPANS_MAX);
+    let headers =
+        HeaderMap::from_iter([(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))]);
     let mut was_away = false;
     while receiver.recv_many(&mut spans, SPANS_MAX).await > 0 {
         if spans.len() < SPANS_MAX {
@@ -104,7 +104,9 @@ async fn send_all(client: http::Client, uri: Uri, mut receiver: Receiver<Span>) 
         let count = spans.len() as u64;
         let body = Bytes::from(request(&spans).to_string());
         spans.clear();
-        let is_sent = tokio::time::timeout(ANSWER_MAX, post(&client, &uri, body)).await.unwrap_or(false);
+        let posting = http::post(&client, &uri, headers.clone(), body);
+        let status = tokio::time::timeout(ANSWER_MAX, posting).await.ok().flatten();
+        let is_sent = status.is_some_and(|status| status.is_success());
         metrics::trace_spans(if is_sent { count } else { 0 }, if is_sent { 0 } else { count });
         DONE.fetch_add(count, Ordering::Relaxed);
         // Once for each outage.
@@ -113,20 +115,6 @@ async fn send_all(client: http::Client, uri: Uri, mut receiver: Receiver<Span>) 
         }
         was_away = !is_sent;
     }
-}
-
-async fn post(client: &http::Client, uri: &Uri, body: Bytes) -> bool {
-    let request = Request::builder()
-        .method(Method::POST)
-        .uri(uri)
-        .header(header::CONTENT_TYPE, "application/json")
-        .body(Full::new(body));
-    let Ok(request) = request else { return false };
-    let Ok(response) = client.request(request).await else { return false };
-    let is_success = response.status().is_success();
-    // Read to its end, or the connection cannot be used again.
-    let _ = Limited::new(response.into_body(), ANSWER_BYTES_MAX).collect().await;
-    is_success
 }
 
 /// The body of an export request.

@@ -494,7 +494,7 @@ async fn every_request_and_its_fate_stand_in_the_receipt() {
 
     server.receipts.clone().keep(Arc::clone(&lake), stop).await;
 
-    let (from, until) = (receipt::minute_of(began_at), Timestamp::now() + SignedDuration::from_mins(2));
+    let (from, until) = (crate::event::minute_of(began_at), Timestamp::now() + SignedDuration::from_mins(2));
     let found = receipt::read_minutes(lake.as_ref(), from, until).await.expect("read").receipts;
     let sum = |count: fn(&receipt::Receipt) -> u64| found.iter().map(count).sum::<u64>();
     let key = |body: &str| BodySha256::of(body.as_bytes()).to_hex();

@@ -1,25 +1,21 @@
-//! A bag of event keys as a count and a sum, so that two places can be compared without moving keys. Pure.
+//! A bag of event keys as a count and a hash, so that two places can be compared without moving keys. Pure.
 
-use sha2::{Digest, Sha256};
+use crate::lake::manifest::KeysHash;
 
 use super::Stage;
 
-/// How many keys, and the sum modulo 2^128 of the first 16 bytes of their SHA-256: what
-/// [`crate::lake::manifest::KeysHash`] is, put together from parts.
+/// How many keys, and the hash of them.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Bag {
     pub(super) count: u64,
-    sum: u128,
+    hash: KeysHash,
 }
 
 impl Bag {
     /// Adds a key.
     pub(super) fn add(&mut self, key: &str) {
-        let digest = Sha256::digest(key);
-        let mut first = [0; 16];
-        first.copy_from_slice(&digest[..16]);
         self.count += 1;
-        self.sum = self.sum.wrapping_add(u128::from_be_bytes(first));
+        self.hash.add(key);
     }
 
     /// A bag of these keys.
@@ -31,38 +27,36 @@ impl Bag {
 
     /// What a manifest or a receipt says; `None` when its hash is none of ours.
     pub(super) fn from_hex(count: u64, hash: &str) -> Option<Bag> {
-        let is_hash = hash.len() == 32;
-        u128::from_str_radix(hash, 16).ok().filter(|_| is_hash).map(|sum| Bag { count, sum })
+        KeysHash::from_hex(hash).map(|hash| Bag { count, hash })
     }
 
     /// So many keys of which nothing else is known: it agrees with no bag that has any.
     pub(super) fn unknown(count: u64) -> Bag {
-        Bag { count, sum: 0 }
+        Bag { count, hash: KeysHash::default() }
     }
 
     /// What a warehouse adds up: the sums of the four quarters of 32 bits, the highest first.
     pub(super) fn from_quarters(count: u64, quarters: [u128; 4]) -> Bag {
         let [a, b, c, d] = quarters;
         let sum = (a << 96).wrapping_add(b << 64).wrapping_add(c << 32).wrapping_add(d);
-        Bag { count, sum }
+        Bag { count, hash: KeysHash::from_sum(sum) }
     }
 
     /// Both together.
     pub(super) fn plus(self, other: Bag) -> Bag {
-        Bag { count: self.count + other.count, sum: self.sum.wrapping_add(other.sum) }
+        Bag { count: self.count + other.count, hash: self.hash.plus(other.hash) }
     }
 
     /// For people.
     pub(super) fn stage(self) -> Stage {
-        Stage { count: self.count, keys_hash: format!("{:032x}", self.sum) }
+        Stage { count: self.count, keys_hash: self.hash.finish() }
     }
 }
 
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
-
-    use crate::lake::manifest::KeysHash;
+    use sha2::{Digest, Sha256};
 
     use super::*;
 

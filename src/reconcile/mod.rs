@@ -26,7 +26,7 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 
 use crate::aftership::client::ApiError;
-use crate::lake::receipt::minute_of;
+use crate::event::minute_of;
 use crate::lake::{Lake, LakeError};
 use crate::queue::{Queue, SendError};
 use crate::warehouse::{Warehouse, WarehouseError};

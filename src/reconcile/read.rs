@@ -10,10 +10,10 @@ use sha2::{Digest, Sha256};
 use tracing::warn;
 
 use crate::aftership::{api, webhook};
+use crate::event::minute_of;
 use crate::event::{Event, EventKey, Redacted, Source, identity, json, line};
 use crate::lake::between::list_between;
 use crate::lake::manifest::Manifest;
-use crate::lake::receipt::minute_of;
 use crate::lake::{Lake, LakeError, Object, layout, object};
 use crate::warehouse::rows::clean;
 

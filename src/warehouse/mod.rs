@@ -23,7 +23,9 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
+use serde_json::{Value, json};
 
+use crate::event::format_instant;
 use crate::retail::read::ShopFile;
 pub use erase::Erasure;
 use rows::{FileOutcome, LoadSet};
@@ -77,6 +79,26 @@ pub enum Cell {
     Instant(Timestamp),
     /// Day.
     Day(Date),
+}
+
+/// The largest whole number that every JSON reader keeps exactly.
+const EXACT_MAX: u64 = 9_007_199_254_740_992;
+
+impl Cell {
+    /// As JSON: decimals, larger integers and what no JSON number can be as text, instants with six decimals.
+    pub fn to_json(&self) -> Value {
+        match self {
+            Cell::Null => Value::Null,
+            Cell::Bool(value) => json!(value),
+            Cell::Int(value) if value.unsigned_abs() > EXACT_MAX => json!(value.to_string()),
+            Cell::Int(value) => json!(value),
+            Cell::Float(value) if value.is_finite() => json!(value),
+            Cell::Float(value) => json!(value.to_string()),
+            Cell::Exact(value) | Cell::Text(value) => json!(value),
+            Cell::Instant(value) => json!(format_instant(*value)),
+            Cell::Day(value) => json!(value.to_string()),
+        }
+    }
 }
 
 /// A query's answer, whole.

@@ -11,11 +11,10 @@ use std::io;
 use std::time::Duration;
 
 use axum::http::header::{HeaderName, HeaderValue};
-use axum::http::{Method, Request, StatusCode, Uri};
+use axum::http::{HeaderMap, StatusCode, Uri};
 use bytes::Bytes;
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
-use http_body_util::{BodyExt, Full, Limited};
 use jiff::SignedDuration;
 use serde::Serialize;
 use tokio::time::{Instant, sleep_until, timeout};
@@ -41,9 +40,6 @@ const GAP_MAX: Duration = Duration::from_secs(30 * 24 * 3600);
 
 /// Events that may wait for their next attempt before no new ones are begun.
 const WAITING_MAX: usize = 1_000;
-
-/// Most of an answer that is read; ours are small.
-const ANSWER_BYTES_MAX: usize = 64 * 1024;
 
 /// How long a first connection may take.
 const REACH_MAX: Duration = Duration::from_secs(10);
@@ -318,18 +314,11 @@ impl Poster {
     }
 
     async fn status(&self, letter: &Letter) -> Option<StatusCode> {
-        let mut request = Request::new(Full::new(letter.body.clone()));
-        *request.method_mut() = Method::POST;
-        *request.uri_mut() = self.url.clone();
+        let mut headers = HeaderMap::with_capacity(letter.headers.len());
         for (name, value) in &letter.headers {
-            let value = HeaderValue::from_str(value).ok()?;
-            request.headers_mut().insert(HeaderName::from_static(name), value);
+            headers.insert(HeaderName::from_static(name), HeaderValue::from_str(value).ok()?);
         }
-        let response = self.client.request(request).await.ok()?;
-        let status = response.status();
-        // Read to its end, or the connection cannot be used again.
-        let _ = Limited::new(response.into_body(), ANSWER_BYTES_MAX).collect().await;
-        Some(status)
+        http::post(&self.client, &self.url, headers, letter.body.clone()).await
     }
 }
 

@@ -230,8 +230,9 @@ mod tests {
     use crate::event::{EventKey, Source};
     use crate::lake::disk::DiskLake;
 
-    use super::super::{Receipt, minute_of, read_counts, read_minutes};
+    use super::super::{Receipt, read_counts, read_minutes};
     use super::*;
+    use crate::event::minute_of;
 
     fn at(text: &str) -> Timestamp {
         text.parse().expect("instant")
