@@ -1,7 +1,9 @@
 # Everything starts here: `make` lists what there is.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: test-console test-prometheus help duckdb build demo test test-build test-tools bench bench-warehouse freshness compare cost fuzz test-dbt test-airflow test-deploy redshift-sql surface overload torture lint deny sbom audit clean-data rust
+.PHONY: test-console test-prometheus test-terraform test-helm test-docker test-dist dist help duckdb build demo test test-build \
+  test-tools bench bench-warehouse freshness compare cost rolling fuzz test-dbt test-airflow test-deploy redshift-sql surface \
+  overload torture lint deny sbom audit clean-data rust
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1	/' | expand -t 22
@@ -42,6 +44,9 @@ compare: rust duckdb ## webhook, REST API or both, with outages of 0, 10 and 65 
 cost: rust duckdb ## requests to SQS and S3 for a million events, fresh and lazy, as a table; 5 minutes
 	cargo bench --locked --bench goals -- cost 60
 
+rolling: rust duckdb ## restart two receivers under load, one after the other, ROUNDS=20 on each queue, as a table; about 8 minutes
+	cargo bench --locked --bench goals -- rolling $(or $(ROUNDS),20)
+
 overload: rust duckdb ## 1, 2, 5 and 10 times what the queue takes, SECONDS=15 each, as a table
 	cargo bench --locked --bench goals -- overload $(or $(SECONDS),15)
 
@@ -72,7 +77,22 @@ test-prometheus: ## the alert rules: syntax, a fire and a no-fire case of each, 
 test-console: build ## the console in Chromium, as its users see it; installs the browser once
 	@scripts/test-console.sh
 
-test-deploy: test-dbt test-airflow test-prometheus ## all of these
+test-terraform: ## the module for AWS: Terraform's own checks, plans held to the source, planted mistakes, checkov; needs terraform; 4 minutes
+	@scripts/test-terraform.sh
+
+test-helm: ## the chart: rendered with many values, held against Kubernetes' schemas and our promises; installs what it needs once
+	@scripts/test-helm.sh
+
+test-docker: build test-tools ## Dockerfile and compose.yaml: linted, and compose's services run as processes until a webhook is a row
+	@scripts/test-docker.sh
+
+dist: rust duckdb ## build dist/waybill-<version>-<target>.tar.gz with library, licences, components and systemd unit
+	@scripts/dist.sh
+
+test-dist: dist ## unpack what `make dist` built into an empty folder, and run it there
+	@scripts/test-dist.sh
+
+test-deploy: test-dbt test-airflow test-prometheus test-terraform test-helm test-docker test-dist ## all of these
 
 lint: rust duckdb ## formatting, and clippy with warnings denied
 	cargo fmt --check

@@ -1,5 +1,5 @@
 //! Puts the prebuilt DuckDB library beside the binary and points the loader there, relative to the
-//! binary itself, so that a folder with both can be moved.
+//! binary itself, so that a folder with both can be moved. Says what `waybill --version` tells of the build.
 
 use std::path::{Path, PathBuf};
 use std::{env, fs};
@@ -7,6 +7,7 @@ use std::{env, fs};
 fn main() {
     println!("cargo:rerun-if-changed=build.rs");
     println!("cargo:rerun-if-env-changed=DUCKDB_LIB_DIR");
+    tell_build();
     if env::var_os("CARGO_FEATURE_DUCKDB_FROM_SOURCE").is_some() {
         return;
     }
@@ -29,6 +30,22 @@ fn main() {
     }
     println!("cargo:rustc-link-arg=-Wl,-rpath,{origin}");
     println!("cargo:rustc-link-arg=-Wl,-rpath,{origin}/..");
+}
+
+/// Commit and instant are recorded when they are given, as `make dist` does, and git is not asked here: a build script
+/// that watches git's files builds and links everything anew at each commit, and one that does not records a commit
+/// that is not the one. The names do not begin with WAYBILL_: `cargo run` hands them to the program, which would
+/// take them for misspelt settings.
+fn tell_build() {
+    for (given, told) in [("WAYBILL_COMMIT", "BUILT_FROM_COMMIT"), ("SOURCE_DATE_EPOCH", "BUILT_AT_SECONDS")]
+    {
+        println!("cargo:rerun-if-env-changed={given}");
+        let value = env::var(given).unwrap_or_default();
+        if !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-') {
+            println!("cargo:rustc-env={told}={value}");
+        }
+    }
+    println!("cargo:rustc-env=BUILT_FOR_TARGET={}", env::var("TARGET").expect("cargo sets TARGET"));
 }
 
 fn copy_if_changed(source: &Path, target: &Path) {

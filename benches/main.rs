@@ -10,10 +10,13 @@ mod generator;
 mod overload;
 mod process;
 mod report;
+mod rolling;
 mod running;
 mod shop;
 mod steps;
 
+#[path = "../tests/support/balancer.rs"]
+mod balancer;
 #[path = "../tests/support/openloop.rs"]
 mod openloop;
 #[path = "../tests/support"]
@@ -65,6 +68,14 @@ fn main() {
     if arguments.iter().any(|argument| argument == "compare") {
         let mut report = Report::new(true);
         runtime.block_on(compare::run(&mut report));
+        report.print();
+        return;
+    }
+    if arguments.iter().any(|argument| argument == "rolling") {
+        // All cores: receivers, balancer and load share them.
+        let mut report = Report::new(true);
+        let rounds = arguments.iter().find_map(|argument| argument.parse::<u64>().ok()).unwrap_or(20);
+        runtime.block_on(rolling::run(rounds, &mut report));
         report.print();
         return;
     }

@@ -12,7 +12,7 @@ use crate::settings::{SettingDefault, TABLE};
 #[command(
     name = "waybill",
     version,
-    after_help = "Every setting but the secrets is a flag, an environment variable WAYBILL_… and a key of waybill.toml; the README lists them."
+    after_help = "Every setting but the secrets is a flag, an environment variable WAYBILL_… and a key of waybill.toml; docs/reference/settings.md lists them."
 )]
 pub struct Cli {
     /// Settings file; the default is waybill.toml in the current folder, if there is one.
@@ -67,6 +67,8 @@ pub enum Command {
     Query(Query),
     /// Create or upgrade the warehouse's schema.
     Migrate,
+    /// Ask a running process how it is, by exit code: for health checks where there is no shell.
+    Health(Health),
     /// Check the settings and reach every place, changing nothing.
     Check {
         /// Whose settings to check.
@@ -198,7 +200,7 @@ pub enum Rejects {
     },
     /// Write the bytes of one.
     Show {
-        /// Its id, `file:line`.
+        /// Its id: `file:line`, or `file:line@generation` of bytes that came in the place of others.
         id: String,
     },
     /// Load them as if they had been right at once: as they are, or repaired.
@@ -208,7 +210,7 @@ pub enum Rejects {
 /// `rejects replay`
 #[derive(Debug, Args)]
 pub struct RejectsReplay {
-    /// One of them, `file:line`.
+    /// One of them: `file:line`, or `file:line@generation` of bytes that came in the place of others.
     pub id: Option<String>,
     /// id, dataset, file, reason or column; all given must hold.
     #[arg(long = "where", value_name = "KEY=VALUE")]
@@ -441,6 +443,17 @@ pub struct Query {
     pub format: QueryFormat,
 }
 
+/// `health`
+#[derive(Debug, Args)]
+pub struct Health {
+    /// The operators' listener to ask, such as http://127.0.0.1:8081; the default is --ops-listen, on this machine.
+    #[arg(long, value_name = "URL")]
+    pub url: Option<String>,
+    /// Ask whether it wants work (/readyz), not only whether it lives (/livez).
+    #[arg(long)]
+    pub ready: bool,
+}
+
 /// How to list.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum ListFormat {
@@ -480,7 +493,7 @@ pub enum Role {
 
 /// The whole command line with every setting as a flag.
 pub fn command() -> clap::Command {
-    let mut command = Cli::command();
+    let mut command = Cli::command().long_version(long_version());
     for setting in TABLE.iter().filter(|setting| !setting.is_secret) {
         let default = match setting.default {
             SettingDefault::Value(text) => format!("default {text}"),
@@ -499,6 +512,21 @@ pub fn command() -> clap::Command {
         );
     }
     command
+}
+
+/// What `--version` says, `-V` only the first line of it: version, commit, instant and target of this build.
+///
+/// Commit and instant are those that whoever built it gave; see build.rs.
+fn long_version() -> String {
+    let built_at = option_env!("BUILT_AT_SECONDS").and_then(|text| text.parse::<i64>().ok());
+    let built_at = built_at.and_then(|seconds| jiff::Timestamp::from_second(seconds).ok());
+    format!(
+        "{}\ncommit  {}\nbuilt   {}\ntarget  {}",
+        env!("CARGO_PKG_VERSION"),
+        option_env!("BUILT_FROM_COMMIT").unwrap_or("not recorded: no release build"),
+        built_at.map_or_else(|| "not recorded: no release build".to_owned(), |at| at.to_string()),
+        env!("BUILT_FOR_TARGET"),
+    )
 }
 
 /// Reads the arguments: the command, and the settings given as flags.

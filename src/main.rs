@@ -3,10 +3,9 @@
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    let (cli, flags) = match waybill::cli::parse(std::env::args_os()) {
-        Ok(parsed) => parsed,
-        // Prints help, version or the fault, each to its own stream.
-        Err(error) => error.exit(),
-    };
-    waybill::app::run(cli, flags)
+    match waybill::cli::parse(std::env::args_os()) {
+        Ok((cli, flags)) => waybill::app::run(cli, flags),
+        // Help, version or the fault, each to its own stream.
+        Err(error) => waybill::app::answer(&error),
+    }
 }

@@ -22,10 +22,15 @@ mod contracts {
     pub mod erase_customer;
     pub mod lake;
     pub mod loads;
+    pub mod one_moment;
     pub mod queue;
+    pub mod schema_age;
     pub mod shop;
+    pub mod snapshots;
+    pub mod snapshots_any_order;
     pub mod spool;
     pub mod upgrade;
+    pub mod waiting_lines;
     pub mod warehouse;
     pub mod warehouse_tls;
     pub mod zone;
@@ -34,6 +39,7 @@ mod contracts {
 mod journeys {
     pub mod answers;
     pub mod bad_input;
+    pub mod check_staging;
     #[cfg(target_os = "linux")]
     pub mod clock;
     pub mod crash;
@@ -44,6 +50,7 @@ mod journeys {
     pub mod forget;
     pub mod freshness;
     pub mod loaders;
+    pub mod move_warehouse;
     pub mod order;
     pub mod outage;
     pub mod overload;
@@ -53,22 +60,31 @@ mod journeys {
     pub mod privacy;
     pub mod reconcile;
     pub mod redrive;
+    pub mod rejects_again;
+    pub mod rolling;
     pub mod secrets;
     pub mod seeded;
     pub mod shop;
+    pub mod shop_s3;
     pub mod shutdown;
     pub mod slow_clients;
     pub mod split;
     pub mod stand_in;
+    pub mod tutorial;
+    pub mod waiting_lines;
 }
 
 mod surface {
+    pub mod case_study;
     pub mod commands;
     pub mod console;
     pub mod dashboards;
     pub mod failures;
+    pub mod formats;
     pub mod fuzz_corpus;
+    pub mod links;
     pub mod metrics;
     pub mod openapi;
+    pub mod reference;
     pub mod settings;
 }

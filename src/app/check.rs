@@ -9,6 +9,7 @@ use crate::queue::Queue;
 use crate::queue::disk::{DiskOptions, DiskQueue};
 use crate::settings::{Faults, LakeAddress, Need, Purpose, QueueAddress, Settings, WarehouseAddress};
 use crate::warehouse::SchemaState;
+use crate::warehouse::redshift::S3Staging;
 
 use super::places;
 use super::{Exit, Misconfigured, Sources, describe};
@@ -48,6 +49,11 @@ pub(super) async fn run(sources: &Sources, role: Role) -> anyhow::Result<Exit> {
         }
         if needs.contains(&Need::Warehouse) && settings.warehouse.is_some() {
             report("warehouse", warehouse(&settings).await, &mut faults);
+        }
+        if needs.contains(&Need::Warehouse)
+            && let Some((bucket, prefix)) = &settings.redshift_staging
+        {
+            report("Redshift's staging bucket", staging(bucket, prefix).await, &mut faults);
         }
         if needs.contains(&Need::Queue) && settings.aftership_api_key.is_some() {
             report("AfterShip's API", api(&settings).await, &mut faults);
@@ -168,4 +174,10 @@ async fn warehouse(settings: &Settings) -> Result<String, String> {
         SchemaState::Current => Ok(format!("{} warehouse reached, schema current", warehouse.kind())),
         state => Err(places::schema_fault(state)),
     }
+}
+
+/// Only that it can be listed: whether rows may be written there, and read by the cluster, the first load shows.
+async fn staging(bucket: &str, prefix: &str) -> Result<String, String> {
+    S3Staging::open(bucket, prefix).probe().await.map_err(|error| error.to_string())?;
+    Ok(format!("s3://{bucket}/{prefix} reached"))
 }

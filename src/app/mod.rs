@@ -7,6 +7,7 @@ mod check;
 mod dead_letters;
 mod demo;
 mod forget;
+mod health;
 mod list;
 mod marts;
 mod movers;
@@ -25,6 +26,7 @@ mod shop;
 mod simulate;
 mod status;
 mod up;
+mod version;
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -34,7 +36,9 @@ use crate::cli::{Cli, Command, Mover};
 use crate::ops::logging;
 use crate::settings::{Faults, Given, Need, Purpose, Settings};
 
-/// What a command ended with; see the README's table of exit codes.
+pub use version::answer;
+
+/// What a command ended with; see docs/reference/commands.md for exit codes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Exit {
     /// Done, drained included.
@@ -152,6 +156,7 @@ async fn dispatch(cli: Cli, flags: BTreeMap<String, String>) -> anyhow::Result<E
         Command::Simulate(arguments) => simulate::run(&sources, &arguments).await,
         Command::Query(arguments) => query::run(&sources, &arguments).await,
         Command::Migrate => migrate(&sources).await,
+        Command::Health(arguments) => health::run(&sources, &arguments).await,
         Command::Check { role } => check::run(&sources, role).await,
     }
 }
@@ -205,11 +210,13 @@ impl Sources {
     /// Was this setting given by anybody?
     pub(crate) fn is_given(&self, name: &str) -> bool {
         let env = format!("WAYBILL_{}", name.to_uppercase());
+        let is_in_environment =
+            std::env::var_os(&env).is_some() || std::env::var_os(format!("{env}_FILE")).is_some();
         let in_file =
             self.file().ok().flatten().is_some_and(|(_, text)| {
                 text.parse::<toml::Table>().is_ok_and(|table| table.contains_key(name))
             });
-        self.flags.contains_key(name) || std::env::var_os(env).is_some() || in_file
+        self.flags.contains_key(name) || is_in_environment || in_file
     }
 
     /// The files that may hold webhook secrets.

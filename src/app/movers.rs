@@ -46,13 +46,18 @@ pub(super) async fn receive(sources: &Sources, ports: &cli::Ports) -> anyhow::Re
     let settings = sources.gather(&[Need::Receiving, Need::Queue])?;
     let verifier = CurrentVerifier::new(verifier(&settings));
     let queues = places::queue(&settings).await?;
+    // Before anything listens: who is told that we are ready must not be let down by a lake that does not open.
+    let lake = match &settings.lake {
+        Some(_) => Some(places::lake(&settings).await?),
+        None => None,
+    };
     let running = Running::new(settings);
     running.end_with(queues.disk.as_ref());
     let shown = Shown { queue: Some(Arc::clone(&queues.main)), ..Shown::default() };
     let (listener, _, _) = bind_all(&running, ports, shown, false).await?;
     secrets::watch(&running, sources.clone(), verifier.clone());
     let received = Arc::new(Received::default());
-    let receipts = Receipts::begin_if_lake(&running.settings, Source::Webhook).await?;
+    let receipts = Receipts::begin_if_lake(&running.settings, Source::Webhook, lake.as_ref());
     let door = Door { verifier, listener, receipts: receipts.book.clone() };
     let receiving = start_receive(&running, door, &queues.main, &received, FINISH_ALONE);
     let receiving = running.watch_over("receive", receiving);

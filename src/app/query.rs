@@ -39,6 +39,11 @@ const NAMED: &[Named] = &[
         sql: include_str!("../warehouse/sql/named/stuck.sql"),
     },
     Named {
+        name: "waiting-lines",
+        about: "order lines that wait for their order, the first 1,000, the longest first",
+        sql: include_str!("../warehouse/sql/named/waiting-lines.sql"),
+    },
+    Named {
         name: "couriers",
         about: "couriers by number of parcels and days from pick-up to delivery",
         sql: include_str!("../warehouse/sql/named/couriers.sql"),
@@ -52,6 +57,11 @@ const NAMED: &[Named] = &[
         name: "ceased-selling",
         about: "products that sold on most days, and have not for a week; straight from the facts",
         sql: include_str!("../warehouse/sql/named/ceased-selling.sql"),
+    },
+    Named {
+        name: "delisted",
+        about: "products that full snapshots lack, since when, and whether their sales had ceased",
+        sql: include_str!("../warehouse/sql/named/delisted.sql"),
     },
     Named {
         name: "rejects",

@@ -11,8 +11,6 @@ use crate::lake::Lake;
 use crate::lake::receipt::ReceiptBook;
 use crate::settings::Settings;
 
-use super::places;
-
 /// A book, and who keeps it.
 #[derive(Default)]
 pub(super) struct Receipts {
@@ -37,14 +35,18 @@ impl Receipts {
     }
 
     /// The same for a process that needs no lake for anything else.
-    pub(super) async fn begin_if_lake(settings: &Settings, source: Source) -> anyhow::Result<Receipts> {
-        if settings.lake.is_none() {
+    pub(super) fn begin_if_lake(
+        settings: &Settings,
+        source: Source,
+        lake: Option<&Arc<dyn Lake>>,
+    ) -> Receipts {
+        let Some(lake) = lake else {
             info!(
                 "no receipts are written: set WAYBILL_LAKE here too, and `reconcile` can prove what was acknowledged"
             );
-            return Ok(Receipts::default());
-        }
-        Ok(Receipts::begin(settings, source, &places::lake(settings).await?))
+            return Receipts::default();
+        };
+        Receipts::begin(settings, source, lake)
     }
 
     /// Writes what is left.

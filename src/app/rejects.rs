@@ -13,7 +13,7 @@ use crate::cli::{ListFormat, QueryFormat, Rejects, RejectsReplay};
 use crate::retail::Dataset;
 use crate::retail::read::{ShopFile, Source};
 use crate::settings::Need;
-use crate::warehouse::{Cell, Warehouse, literal};
+use crate::warehouse::{Cell, Warehouse, literal_of};
 
 use super::{Exit, Sources, Usage, places, query, shop, status};
 
@@ -27,11 +27,19 @@ pub(super) async fn run(sources: &Sources, action: Rejects) -> anyhow::Result<Ex
     }
 }
 
-const COLUMNS: &str = "select r.file || ':' || cast(r.line as text) as id, r.dataset, r.file, r.line, r.byte_offset, \
-     r.column_name, r.reason, r.detail, r.text, r.status, r.rejected_at";
+/// `FILE:LINE`; of bytes that came in the place of others under the same name also their generation, `FILE:LINE@2`. So
+/// no two lines share an id, whatever a file is called: behind the last colon only a generation has an @.
+const ID: &str = "r.file || ':' || cast(r.line as text) \
+     || case when r.generation > 0 then '@' || cast(r.generation as text) else '' end";
+
+/// The same of all generations.
+const FILE_AND_LINE: &str = "r.file || ':' || cast(r.line as text)";
+
+const COLUMNS: &str = "r.dataset, r.file, r.generation, r.line, r.byte_offset, r.column_name, r.reason, r.detail, \
+     r.text, r.status, r.rejected_at";
 
 /// What of the shop's files was rejected; the trackings' rejects have no bytes here, theirs stay in the lake.
-fn from_and_where(conditions: &[String], all: bool) -> anyhow::Result<String> {
+fn from_and_where(conditions: &[String], all: bool, kind: &str) -> anyhow::Result<String> {
     let mut sql = "from raw.rejected_row as r where r.dataset <> 'tracking'".to_owned();
     if !all {
         sql.push_str(" and r.status = 'open'");
@@ -41,7 +49,7 @@ fn from_and_where(conditions: &[String], all: bool) -> anyhow::Result<String> {
             Usage(format!("`{condition}` is not KEY=VALUE, such as reason=too_many_columns"))
         })?;
         let column = match key {
-            "id" => "r.file || ':' || cast(r.line as text)",
+            "id" => ID,
             "dataset" => "r.dataset",
             "file" => "r.file",
             "reason" => "r.reason",
@@ -51,7 +59,7 @@ fn from_and_where(conditions: &[String], all: bool) -> anyhow::Result<String> {
                 return Err(Usage(format!("no condition is called {other}: there are {keys}")).into());
             }
         };
-        sql.push_str(&format!(" and {column} = {}", literal(value)));
+        sql.push_str(&format!(" and {column} = {}", literal_of(kind, value)));
     }
     Ok(sql)
 }
@@ -62,7 +70,10 @@ async fn list(
     all: bool,
     format: ListFormat,
 ) -> anyhow::Result<Exit> {
-    let sql = format!("{COLUMNS} {} order by r.file, r.line", from_and_where(conditions, all)?);
+    let sql = format!(
+        "select {ID} as id, {COLUMNS} {} order by r.file, r.generation, r.line",
+        from_and_where(conditions, all, warehouse.kind())?
+    );
     let answer = warehouse.query(&sql).await?;
     let format = match format {
         ListFormat::Table => QueryFormat::Table,
@@ -74,11 +85,51 @@ async fn list(
 
 async fn show(warehouse: &dyn Warehouse, id: &str) -> anyhow::Result<Exit> {
     let found = find(warehouse, &[format!("id={id}")], true).await?;
-    let Some(rejected) = found.first() else { bail!("no rejected line is called {id}") };
+    let mut others = namesakes(warehouse, id).await?;
+    others.retain(|(other, _)| other != id);
+    let others: Vec<String> = others.iter().map(|(other, status)| format!("{other} ({status})")).collect();
+    let others = others.join(", ");
+    let Some(rejected) = found.first() else {
+        if others.is_empty() {
+            bail!("no rejected line is called {id}: see `waybill rejects list --all`");
+        }
+        bail!("no rejected line is called {id}; its file came more than once, and there is {others}");
+    };
+    if !others.is_empty() {
+        let (generation, file) = (rejected.generation, &rejected.file);
+        eprintln!("{id} is of generation {generation} of {file}; of others there is {others}");
+    }
     let mut out = std::io::stdout().lock();
     out.write_all(&rejected.raw)?;
     out.write_all(b"\n")?;
     Ok(Exit::Done)
+}
+
+/// Rejected lines of that number in all bytes that came under the name of a file, the oldest first, with their status.
+/// `id`: of one of them, or without its generation.
+async fn namesakes(warehouse: &dyn Warehouse, id: &str) -> anyhow::Result<Vec<(String, String)>> {
+    let sql = format!(
+        "select {ID} as id, r.status from raw.rejected_row as r where r.dataset <> 'tracking' and r.line > 0 \
+         and {FILE_AND_LINE} = {} order by r.generation",
+        literal_of(warehouse.kind(), without_generation(id))
+    );
+    let answer = warehouse.query(&sql).await?;
+    let named = answer.rows.into_iter().filter_map(|row| match row.as_slice() {
+        [Cell::Text(id), Cell::Text(status)] => Some((id.clone(), status.clone())),
+        _ => None,
+    });
+    Ok(named.collect())
+}
+
+/// `FILE:LINE` of an id.
+fn without_generation(id: &str) -> &str {
+    let is_number = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    match id.rsplit_once(':').and_then(|(file, rest)| Some((file, rest.split_once('@')?))) {
+        Some((file, (line, generation))) if is_number(line) && is_number(generation) => {
+            &id[..file.len() + 1 + line.len()]
+        }
+        _ => id,
+    }
 }
 
 /// A rejected line with what its file's ledger row says.
@@ -95,10 +146,11 @@ struct Rejected {
 async fn find(warehouse: &dyn Warehouse, conditions: &[String], all: bool) -> anyhow::Result<Vec<Rejected>> {
     let sql = format!(
         "select w.id, w.dataset, w.file, w.line, w.raw_base64, l.modified_at, w.generation from (
-           select r.file || ':' || cast(r.line as text) as id, r.dataset, r.file, r.line, r.generation, r.raw_base64 {}
+           select {ID} as id, r.dataset, r.file, r.line, r.generation, r.raw_base64 {}
          ) as w join raw.loaded_file as l on l.file = w.file and l.generation = w.generation
-         where w.line > 0 and l.status <> 'rejected' order by w.file, w.line",
-        from_and_where(conditions, all)?
+         where w.line > 0 and ({} or l.status <> 'rejected') order by w.file, w.generation, w.line",
+        from_and_where(conditions, all, warehouse.kind())?,
+        if all { "true" } else { "false" },
     );
     let answer = warehouse.query(&sql).await?;
     let mut found = Vec::new();
@@ -140,7 +192,9 @@ async fn replay(warehouse: &dyn Warehouse, arguments: &RejectsReplay) -> anyhow:
         }
         found.retain(|rejected| repairs.contains_key(&rejected.id));
         if let Some(id) = repairs.keys().find(|id| !found.iter().any(|rejected| rejected.id == **id)) {
-            bail!("{id} is no open rejected line: see `waybill rejects list`");
+            bail!(
+                "{id} is no open rejected line: see `waybill rejects list`, and mind the @ of a file that came again"
+            );
         }
     }
     if found.is_empty() {
@@ -218,4 +272,25 @@ fn repairs(arguments: &RejectsReplay) -> anyhow::Result<Option<BTreeMap<String, 
         };
     }
     Ok(Some(repairs))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_id_ends_in_its_line_or_in_its_generation() {
+        for (id, expected) in [
+            ("orders/a.csv:12", "orders/a.csv:12"),
+            ("orders/a.csv:12@3", "orders/a.csv:12"),
+            ("orders/a@2.csv:12", "orders/a@2.csv:12"),
+            ("orders/a:1@2.csv:12@3", "orders/a:1@2.csv:12"),
+            ("orders/a.csv:12@", "orders/a.csv:12@"),
+            ("orders/a.csv:@3", "orders/a.csv:@3"),
+            ("12@3", "12@3"),
+            ("", ""),
+        ] {
+            assert_eq!(without_generation(id), expected, "{id}");
+        }
+    }
 }

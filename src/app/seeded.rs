@@ -15,7 +15,8 @@ use crate::queue::{Delivery, Depth, Enqueued, Lease, Queue, QueueError, SendErro
 use crate::retail::read::ShopFile;
 use crate::warehouse::rows::{FileOutcome, LoadSet};
 use crate::warehouse::{
-    Answer, Cell, Erasure, MartState, SchemaState, ShopEntry, ShopOutcome, Warehouse, WarehouseError,
+    Answer, Cell, Erasure, MartState, SchemaState, ShopEntry, ShopOutcome, Told, WaitingLines, Warehouse,
+    WarehouseError,
 };
 
 /// Puts a mistake around a queue.
@@ -187,6 +188,18 @@ struct SeededWarehouse(Arc<dyn Warehouse>);
 
 #[async_trait]
 impl Warehouse for SeededWarehouse {
+    async fn waiting_lines(&self) -> Result<WaitingLines, WarehouseError> {
+        self.0.waiting_lines().await
+    }
+
+    async fn query_together(
+        &self,
+        statements: Vec<String>,
+        told: Told,
+    ) -> Result<Vec<Answer>, WarehouseError> {
+        self.0.query_together(statements, told).await
+    }
+
     async fn migrate(&self) -> Result<i32, WarehouseError> {
         self.0.migrate().await
     }

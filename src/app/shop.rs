@@ -97,6 +97,7 @@ pub(super) fn as_json(file: &ShopFile, outcome: Option<&ShopOutcome>) -> Value {
     let mut all = json!({
         "file": file.ledger_name, "dataset": file.dataset.as_str(), "sha256": file.sha256,
         "version_at": format_instant(file.version.at), "closes_on": file.version.closes_on.to_string(),
+        "is_full": file.is_full,
         "lines": report.lines, "has_header": report.has_header, "money_total": money(report.money_cents),
         "rejected_as_a_whole": verdict, "rejected": report.rejects.len(), "rejects": rejects, "findings": findings,
     });
@@ -118,9 +119,10 @@ pub(super) fn as_text(file: &ShopFile, outcome: Option<&ShopOutcome>) -> String 
     // Writing to a string cannot fail.
     let _ = writeln!(
         text,
-        "{}: {}, {} lines, {}version {}",
+        "{}: {}, {}{} lines, {}version {}",
         file.ledger_name,
         file.dataset.as_str(),
+        if file.is_snapshot() { "a full snapshot, " } else { "" },
         report.lines,
         if report.has_header { "with a header, " } else { "" },
         format_instant(file.version.at),

@@ -300,7 +300,7 @@ fn rejects(out: &mut Markup, rows: &Rows) {
     }
     put!(
         out,
-        "<p>Their text may tell of a person and is not shown here: <code>waybill rejects show FILE:LINE</code> "
+        "<p>Their text may tell of a person and is not shown here: <code>waybill rejects show ID</code> "
     );
     put!(out, "does, and <code>waybill rejects replay</code> loads them once they are repaired.</p>");
     put!(

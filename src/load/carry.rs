@@ -17,7 +17,7 @@ use crate::warehouse::rows::{EventRow, FileRows, LoadSet};
 use super::discover::Found;
 use super::read::{self, ReadFile};
 use super::work::Work;
-use super::{Load, LoadError, Summary};
+use super::{Load, LoadError, Summary, summary};
 
 impl Load {
     /// Loads those of some objects that the ledger lacks.
@@ -156,14 +156,7 @@ impl Load {
             inserted += outcome.inserted;
             lines += outcome.lines;
             rejected += outcome.rejected;
-            for (name, count) in [
-                ("inserted", outcome.inserted),
-                ("duplicate", outcome.duplicate),
-                ("conflict", outcome.conflict),
-                ("rejected", outcome.rejected),
-            ] {
-                metrics::load_rows(name, u64::try_from(count).unwrap_or(0));
-            }
+            summary::count(outcome);
             if let Some((_, instants)) = arrivals.iter().find(|(file, _)| *file == outcome.file) {
                 for received_at in instants {
                     metrics::load_ack_to_fact(

@@ -20,7 +20,7 @@ use crate::retail::name::{self, Named};
 use crate::retail::read::{ShopFile, Source};
 use crate::warehouse::{MartState, ShopOutcome, Warehouse, WarehouseError};
 
-use super::{LoadError, Loaded, Summary};
+use super::{LoadError, Loaded, Summary, summary};
 
 /// The longest that one file may take before the watchdog calls the mover stuck.
 const FILE_MAX: Duration = Duration::from_secs(15 * 60);
@@ -191,18 +191,31 @@ impl Shop {
         }
         let_go(held).await;
         let state = match mode {
-            Mode::Load => {
-                let state = self.warehouse.refresh_marts(false).await?;
-                if state.is_changed
-                    && let Some(day) = state.as_of
-                {
-                    info!(as_of = %day, "brought the marts up to {day}");
-                }
-                state
-            }
+            Mode::Load => self.close().await?,
             Mode::LoadOnly | Mode::Dry => MartState { as_of: None, is_changed: false },
         };
         fault.map_or(Ok(state), Err)
+    }
+
+    /// What comes behind the files: the marts, and a look at what waits. The place is opened for both together.
+    async fn close(&self) -> Result<MartState, LoadError> {
+        let held = Some((self.warehouse.hold().await?, Instant::now()));
+        let asked = async {
+            let state = self.warehouse.refresh_marts(false).await?;
+            Ok::<_, WarehouseError>((state, self.warehouse.waiting_lines().await?))
+        };
+        let asked = asked.await;
+        let_go(held).await;
+        let (state, waiting) = asked?;
+        if state.is_changed
+            && let Some(day) = state.as_of
+        {
+            info!(as_of = %day, "brought the marts up to {day}");
+        }
+        let oldest = waiting.since.map(|since| Timestamp::now().duration_since(since));
+        let oldest = oldest.and_then(|oldest| Duration::try_from(oldest).ok());
+        metrics::load_waiting_lines(waiting.count, oldest.unwrap_or_default());
+        Ok(state)
     }
 
     /// What there is to load: dataset, the day that the file is about, and its bytes.
@@ -302,23 +315,23 @@ impl Shop {
                     load.lines = outcome.lines,
                     load.inserted = outcome.inserted,
                     load.rejected = outcome.rejected,
-                    "{} {} lines of {}",
-                    outcome.status, outcome.lines, outcome.file
+                    load.is_full = file.is_snapshot(),
+                    "{} {} lines of {}{}",
+                    outcome.status, outcome.lines, outcome.file,
+                    if file.is_snapshot() { ", a full snapshot" } else { "" }
                 );
                 metrics::load_files(1, 0);
                 if rejected > 0 {
-                    warn!(path = %outcome.file, rejected, "some lines were rejected: see `waybill rejects list`");
+                    let hint = if file.is_snapshot() {
+                        "; until they are replayed nothing counts as absent by this snapshot"
+                    } else {
+                        ""
+                    };
+                    warn!(path = %outcome.file, rejected, "some lines were rejected: see `waybill rejects list`{hint}");
                 }
             }
         }
-        for (name, count) in [
-            ("inserted", outcome.inserted),
-            ("duplicate", outcome.duplicate),
-            ("conflict", outcome.conflict),
-            ("rejected", outcome.rejected),
-        ] {
-            metrics::load_rows(name, u64::try_from(count).unwrap_or(0));
-        }
+        summary::count(outcome);
         self.loaded.rejected.fetch_add(rejected, Ordering::Relaxed);
     }
 }

@@ -4,6 +4,7 @@ use std::sync::atomic::AtomicU64;
 
 use tokio::sync::Notify;
 
+use crate::ops::metrics;
 use crate::warehouse::rows::FileOutcome;
 
 /// What has been loaded since the start.
@@ -58,5 +59,20 @@ impl Summary {
         self.conflict += outcome.conflict;
         self.waiting += outcome.waiting;
         self.rejected += outcome.rejected;
+    }
+}
+
+/// Counts what became of the lines of one file.
+pub(super) fn count(outcome: &FileOutcome) {
+    for (name, lines) in [
+        ("inserted", outcome.inserted),
+        ("updated", outcome.updated),
+        ("unchanged", outcome.unchanged),
+        ("duplicate", outcome.duplicate),
+        ("conflict", outcome.conflict),
+        ("waiting", outcome.waiting),
+        ("rejected", outcome.rejected),
+    ] {
+        metrics::load_rows(name, u64::try_from(lines).unwrap_or(0));
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! A name is `waybill`, the mover or place, what is measured, and the unit; counters end in `_total`. Times are
 //! seconds, sizes bytes. Label values come from closed lists: a reason or a kind, never an id or a text from
-//! outside. [`CATALOGUE`] is the list for people; `docs/OPERATIONS.md` is held against it.
+//! outside. [`CATALOGUE`] is the list for people; `docs/reference/metrics.md` is made from it.
 
 mod catalogue;
 mod exporter;
@@ -190,12 +190,12 @@ pub fn load_files(loaded: u64, rejected: u64) {
 /// All counts of loading are there, at zero, before the first load: the first reject is an increase.
 pub fn load_begins() {
     load_files(0, 0);
-    for outcome in ["inserted", "duplicate", "conflict", "rejected"] {
+    for outcome in ["inserted", "updated", "unchanged", "duplicate", "conflict", "waiting", "rejected"] {
         load_rows(outcome, 0);
     }
 }
 
-/// Lines ended so; `outcome` is inserted, duplicate, conflict or rejected.
+/// Lines ended so; `outcome` is inserted, updated, unchanged, duplicate, conflict, waiting or rejected.
 pub fn load_rows(outcome: &'static str, n: u64) {
     counter!(ROWS.name, "outcome" => outcome).increment(n);
 }
@@ -209,6 +209,12 @@ pub fn load_took(took: Duration) {
 /// Objects are known and not yet loaded.
 pub fn load_waiting_files(n: u64) {
     gauge!(WAITING.name).set(n as f64);
+}
+
+/// Order lines wait for their order; the first of them for so long.
+pub fn load_waiting_lines(lines: u64, oldest: Duration) {
+    gauge!(WAITING_LINES.name).set(lines as f64);
+    gauge!(WAITING_LINES_OLDEST.name).set(oldest.as_secs_f64());
 }
 
 /// An event can be queried, so long after it was acknowledged; or never, as a dead letter.

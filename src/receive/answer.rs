@@ -1,10 +1,10 @@
 //! Every answer of the public listener.
 //!
 //! 200 is made by [`accepted`] alone, which takes the proof that the event is durable. All others are a [`Refusal`].
-//! None echoes anything of the request. Our own faults are 5xx, never 4xx: AfterShip would give up on those.
+//! None echoes anything of the request. Our own faults are 5xx, never 4xx: those say that the request is wrong.
 
 use axum::body::Body;
-use axum::http::{HeaderValue, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::Response;
 use bytes::Bytes;
 use serde::Serialize;
@@ -192,8 +192,8 @@ impl Refusal {
 }
 
 /// Says to the client that this connection ends with this answer.
-pub(super) fn close(response: &mut Response) {
-    response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+pub(super) fn close(headers: &mut HeaderMap) {
+    headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
 }
 
 fn response(status: StatusCode, body: Bytes) -> Response {

@@ -15,7 +15,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, Sleep};
 
-/// After the listener is closed, heads that have begun get this long.
+/// After the listener is closed, a request that is on its way, or whose head has begun, gets this long.
 const CLOSING_GRACE: Duration = Duration::from_secs(1);
 
 /// After an early refusal: how long, and how much, to read on. Closing on unread bytes would reset the connection,

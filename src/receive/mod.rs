@@ -153,7 +153,7 @@ struct Shared {
     failing: Mutex<Option<Instant>>,
     /// Sends to the queue whose clients went away.
     sending: TaskTracker,
-    /// The listener is closed: no new requests on old connections either.
+    /// The listener is closed: connections end with the request they have, or soon without one.
     closing: CancellationToken,
 }
 
@@ -185,8 +185,9 @@ impl Receive {
         }
     }
 
-    /// Serves until asked to end; then drains: readiness goes, receiving goes on for the drain delay, the listener
-    /// closes, requests under way finish. Returns when nothing is under way, or time is up.
+    /// Serves until asked to end; then drains: readiness goes, receiving goes on for the drain delay and every answer
+    /// closes its connection; the listener closes; requests under way finish, those among them that come within a second
+    /// on connections that were there. Returns when nothing is under way, or time is up.
     pub async fn serve(self, listener: TcpListener, shutdown: Shutdown) {
         server::serve(self.shared, listener, shutdown).await;
     }

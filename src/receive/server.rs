@@ -29,8 +29,8 @@ use crate::ops::metrics::{self, Outcome};
 use crate::ops::retry::Backoff;
 use crate::ops::shutdown::Shutdown;
 
-use super::answer::Refusal;
-use super::connection::{Activity, Deadlines, Linger, Verdict, Watched};
+use super::answer::{self, Refusal};
+use super::connection::{Activity, Deadlines, Linger, Phase, Verdict, Watched};
 use super::limits::{connections_cap, open_files_max};
 use super::{MOVER, PATH, QUEUE, Shared, webhook};
 
@@ -39,6 +39,9 @@ const TICK: Duration = Duration::from_secs(1);
 
 /// Most bytes read from, or buffered for, one connection at a time.
 const BUFFER_BYTES_MAX: usize = 32 * 1024;
+
+/// Most connections that are taken out of the backlog when the listener closes; no backlog of ours is longer.
+const BACKLOG_MAX: usize = 4_096;
 
 /// Connections that are told "full" and read to their end at once, and how far each.
 const TURNED_AWAY_MAX: usize = 64;
@@ -82,7 +85,7 @@ pub(super) async fn serve(shared: Arc<Shared>, listener: TcpListener, shutdown: 
         () = tokio::time::sleep(shared.settings.drain_delay) => {}
         () = shutdown.stopped() => {}
     }
-    drop(listener);
+    acceptor.take_backlog(listener);
     shared.closing.cancel();
     acceptor.connections.close();
     shared.sending.close();
@@ -99,7 +102,8 @@ pub(super) async fn serve(shared: Arc<Shared>, listener: TcpListener, shutdown: 
     }
     acceptor.note();
     shared.health.rest(MOVER);
-    let _ = probing.await;
+    // It may be waiting for a queue that is away, and nobody waits for what it would say.
+    probing.abort();
     info!(receive.accepted = shared.received.accepted(), "receiving has ended");
 }
 
@@ -167,6 +171,26 @@ impl Acceptor {
                     }
                 },
                 _ = self.tick.tick() => self.note(),
+            }
+        }
+    }
+
+    /// Closes the listener. Whoever has connected and was not accepted yet would be reset by that, with the request that
+    /// may be there already, so they are taken first.
+    fn take_backlog(&mut self, listener: TcpListener) {
+        // The system is asked, not the runtime: that may not have heard of the newest ones. It does not block.
+        let Ok(listener) = listener.into_std() else { return };
+        for _ in 0..BACKLOG_MAX {
+            match listener.accept() {
+                Ok((stream, _)) => {
+                    let stream = stream.set_nonblocking(true).and_then(|()| TcpStream::from_std(stream));
+                    if let Ok(stream) = stream {
+                        self.take(stream);
+                    }
+                }
+                Err(error) if is_of_the_peer(&error) => {}
+                // None is left, or nothing can be done for them.
+                Err(_) => return,
             }
         }
     }
@@ -245,13 +269,18 @@ async fn serve_connection(
 ) {
     let activity = Arc::new(Activity::new(Instant::now()));
     let told = Arc::clone(&activity);
+    let health = shared.health.clone();
     let service = service_fn(move |request: Request<Incoming>| {
         told.request_begins();
         let has_body = !request.body().is_end_stream();
         let answering = routes.clone().oneshot(request);
-        let told = Arc::clone(&told);
+        let (told, health) = (Arc::clone(&told), health.clone());
         async move {
-            let response = answering.await?;
+            let mut response = answering.await?;
+            // The only way to tell a client that keeps its connection to use it no more.
+            if health.is_draining() {
+                answer::close(response.headers_mut());
+            }
             told.request_ends(has_body && !response.status().is_success());
             Ok::<_, Infallible>(response)
         }
@@ -273,7 +302,11 @@ async fn serve_connection(
             () = &mut closing, if closing_at.is_none() => {
                 let now = Instant::now();
                 closing_at = Some(now);
-                Pin::new(&mut connection).graceful_shutdown();
+                // Only a request at work is sure to be the last. hyper would close a silent connection here, and one
+                // whose next head has only begun, although a request is on its way: they get a moment for it.
+                if activity.phase().0 == Phase::Work {
+                    Pin::new(&mut connection).graceful_shutdown();
+                }
                 alarm.as_mut().reset(now);
             }
             () = &mut alarm => {

@@ -18,6 +18,8 @@ use crate::lake::disk::DiskLake;
 use crate::lake::receipt;
 use crate::queue::{Delivery, Depth, Enqueued, Lease, QueueError, SendError};
 
+mod draining;
+
 const SECRET: &str = "receive-secret-0123456789abcdef";
 
 /// Far beyond what anything here takes.

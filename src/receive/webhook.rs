@@ -39,15 +39,11 @@ pub(super) async fn webhook(State(shared): State<Arc<Shared>>, request: Request)
         Ok(taken) => {
             let outcome = if taken.is_canary { Outcome::Canary } else { Outcome::Accepted };
             metrics::receive_answered(outcome, began.elapsed());
-            let mut response = answer::accepted(taken.proof);
-            if shared.health.is_draining() {
-                answer::close(&mut response);
-            }
-            response
+            answer::accepted(taken.proof)
         }
         Err(refusal) => {
             shared.note(|book| book.rejected(Timestamp::now(), refusal.outcome().as_str()));
-            refuse(&shared, refusal, began, has_body)
+            refuse(refusal, began, has_body)
         }
     }
 }
@@ -64,14 +60,14 @@ pub(super) async fn method_not_allowed(State(shared): State<Arc<Shared>>, reques
 
 fn elsewhere(shared: &Shared, request: &Request, refusal: Refusal) -> Response {
     let refusal = if has_long_uri(shared, request) { Refusal::UriTooLong } else { refusal };
-    refuse(shared, refusal, Instant::now(), !request.body().is_end_stream())
+    refuse(refusal, Instant::now(), !request.body().is_end_stream())
 }
 
-fn refuse(shared: &Shared, refusal: Refusal, began: Instant, has_body: bool) -> Response {
+fn refuse(refusal: Refusal, began: Instant, has_body: bool) -> Response {
     metrics::receive_answered(refusal.outcome(), began.elapsed());
     let mut response = refusal.response();
-    if shared.health.is_draining() || (has_body && refusal.leaves_body_unread()) {
-        answer::close(&mut response);
+    if has_body && refusal.leaves_body_unread() {
+        answer::close(response.headers_mut());
     }
     response
 }
@@ -97,9 +93,6 @@ async fn take(shared: &Arc<Shared>, request: Request) -> Result<Taken, Refusal> 
     let declared = declared(&body);
     if declared.is_some_and(|bytes| bytes > settings.body_bytes_max) {
         return Err(Refusal::BodyTooLarge);
-    }
-    if shared.closing.is_cancelled() {
-        return Err(Refusal::Draining);
     }
     let mut room = shared.places.room_for(declared).ok_or(Refusal::Full)?;
     // Until here nothing of the body was asked for, so a client that waits for `100 Continue` has sent none of it.

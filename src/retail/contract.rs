@@ -84,7 +84,7 @@ pub struct Contract {
     pub header: Header,
     /// What stands for no value, unquoted or quoted.
     pub null: String,
-    /// What its absence from a file says of a row.
+    /// Which kinds of files there may be.
     pub kind: Kind,
     /// The column that names a row.
     pub key: String,
@@ -128,12 +128,15 @@ pub enum Header {
     Either,
 }
 
-/// What its absence from a file says of a row.
+/// Which kinds of files there may be: what its absence from one says of a row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Kind {
     /// Nothing: a file holds what is new or changed.
     Delta,
+    /// Nothing, or that it is no more: a file whose name declares it holds every row there is. See
+    /// [`super::name::is_full`].
+    Either,
 }
 
 /// One column.
@@ -233,6 +236,15 @@ mod tests {
                     column.name
                 );
             }
+        }
+    }
+
+    #[test]
+    fn orders_and_their_lines_are_never_sent_whole() {
+        for dataset in Dataset::ALL {
+            let is_delta = matches!(dataset, Dataset::Orders | Dataset::OrderItems);
+
+            assert_eq!(dataset.contract().kind == Kind::Delta, is_delta, "{dataset:?}");
         }
     }
 }

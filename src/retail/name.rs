@@ -1,4 +1,4 @@
-//! What a file's name says: whose it is, and which day it is about.
+//! What a file's name says: whose it is, which day it is about, and whether it holds every row there is.
 
 use jiff::Timestamp;
 use jiff::civil::Date;
@@ -37,6 +37,13 @@ pub fn read(key: &str) -> Named {
 /// Whether the bytes are packed.
 pub fn is_gzip(key: &str) -> bool {
     key.to_ascii_lowercase().ends_with(".gz")
+}
+
+/// Whether the name declares that the file holds every row there is, as of its version: it ends in `.full.csv` or
+/// `.full.csv.gz`.
+pub fn is_full(key: &str) -> bool {
+    let lower = key.to_ascii_lowercase();
+    lower.ends_with(".full.csv") || lower.ends_with(".full.csv.gz")
 }
 
 /// Which day a file is about.
@@ -113,6 +120,25 @@ mod tests {
         }
         for unknown in ["refunds/a.csv", "orders.csv"] {
             assert_eq!(read(unknown), Named::UnknownDataset, "{unknown}");
+        }
+    }
+
+    #[test]
+    fn a_full_snapshot_is_declared_by_the_end_of_the_name() {
+        for full in
+            ["products/2026-07-09.full.csv", "products/a.FULL.CSV", "customers/2026-07-09/all.full.csv.gz"]
+        {
+            assert!(is_full(full), "{full}");
+            assert!(matches!(read(full), Named::File(_)), "{full}");
+        }
+        for other in [
+            "products/full.csv",
+            "products/2026-07-09_full.csv",
+            "products/2026-07-09.full/a.csv",
+            "products/a.full.csv.csv",
+            "products/a.full.CSV.zip",
+        ] {
+            assert!(!is_full(other), "{other}");
         }
     }
 

@@ -1,8 +1,8 @@
 //! What is odd about a file that loads all the same: counted by rule, with the keys of the first few.
 
-use std::collections::hash_map::DefaultHasher;
 use std::collections::{BTreeMap, HashSet};
-use std::hash::{Hash, Hasher};
+use std::fmt::Display;
+use std::hash::{BuildHasher, Hash, Hasher};
 
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
@@ -44,14 +44,17 @@ pub(super) struct Profile {
     deep: Option<Deep>,
 }
 
+/// The library's own hashing costs as much as reading a line does.
+type Seen<T> = HashSet<T, foldhash::fast::RandomState>;
+
 /// What takes memory with each row.
 #[derive(Default)]
 struct Deep {
-    keys: HashSet<i64>,
+    keys: Seen<i64>,
     /// Hash of all columns but the key.
-    contents: HashSet<u64>,
-    names: HashSet<u64>,
-    products_of_orders: HashSet<(i64, i64)>,
+    contents: Seen<u64>,
+    names: Seen<u64>,
+    products_of_orders: Seen<(i64, i64)>,
     days: BTreeMap<Date, u32>,
     newest: Option<Date>,
     has_time_of_day: bool,
@@ -68,7 +71,8 @@ impl Profile {
         }
     }
 
-    pub(super) fn note(&mut self, rule: Rule, column: Option<usize>, line: u64, example: &str) {
+    /// Counts a finding; an empty example is none.
+    pub(super) fn note(&mut self, rule: Rule, column: Option<usize>, line: u64, example: impl Display) {
         let contract = self.contract;
         let finding = self.found.entry((rule, column)).or_insert_with(|| Finding {
             rule,
@@ -78,8 +82,12 @@ impl Profile {
             examples: Vec::new(),
         });
         finding.count += 1;
-        if !example.is_empty() && finding.examples.len() < EXAMPLES_MAX {
-            finding.examples.push(example.to_owned());
+        // Written only when it is kept: most lines have nothing to say, or what many have said.
+        if finding.examples.len() < EXAMPLES_MAX {
+            let example = example.to_string();
+            if !example.is_empty() {
+                finding.examples.push(example);
+            }
         }
     }
 
@@ -96,28 +104,27 @@ impl Profile {
             Some(Value::Int(key)) => *key,
             _ => 0,
         };
-        let name = key.to_string();
         if has_return {
-            self.note(Rule::CarriageReturn, None, line, &name);
+            self.note(Rule::CarriageReturn, None, line, key);
         }
         for (index, (field, value)) in fields.iter().zip(values).enumerate() {
             match value {
                 Value::Null => self.nulls[index] += 1,
-                Value::Text(text) => self.text(line, index, &name, field, text),
+                Value::Text(text) => self.text(line, index, key, field, text),
                 _ => {}
             }
         }
-        self.content(line, &name, values, version);
+        self.content(line, key, values, version);
         if let Some(mut deep) = self.deep.take() {
             deep.row(self, line, key, values);
             self.deep = Some(deep);
         }
     }
 
-    fn text(&mut self, line: u64, index: usize, name: &str, field: &Field<'_>, text: &str) {
+    fn text(&mut self, line: u64, index: usize, key: i64, field: &Field<'_>, text: &str) {
         let contract = self.contract;
         let column = &contract.columns[index];
-        let mut note = |rule| self.note(rule, Some(index), line, name);
+        let mut note = |rule| self.note(rule, Some(index), line, key);
         if !text.is_ascii() {
             note(Rule::NonAscii);
             if is_mojibake(text) {
@@ -154,33 +161,33 @@ impl Profile {
         }
     }
 
-    fn content(&mut self, line: u64, name: &str, values: &[Value<'_>], version: Version) {
+    fn content(&mut self, line: u64, key: i64, values: &[Value<'_>], version: Version) {
         match (self.contract.dataset, values) {
             (Dataset::Products, [_, _, _, _, Value::Cents(0), ..]) => {
-                self.note(Rule::ZeroPrice, None, line, name);
+                self.note(Rule::ZeroPrice, None, line, key);
             }
             (
                 Dataset::OrderItems,
                 [_, _, _, Value::Int(quantity), Value::Cents(subtotal), Value::Cents(price), ..],
             ) => {
                 if *quantity == 0 {
-                    self.note(Rule::ZeroQuantity, None, line, name);
+                    self.note(Rule::ZeroQuantity, None, line, key);
                 }
                 if *quantity < 0 {
-                    self.note(Rule::Return, None, line, name);
+                    self.note(Rule::Return, None, line, key);
                 }
                 if quantity.checked_mul(*price) != Some(*subtotal) {
-                    self.note(Rule::SubtotalMismatch, None, line, name);
+                    self.note(Rule::SubtotalMismatch, None, line, key);
                 }
                 if *price == 0 {
-                    self.note(Rule::ZeroPrice, None, line, name);
+                    self.note(Rule::ZeroPrice, None, line, key);
                 }
             }
             (Dataset::Orders, [_, Value::Clock(ordered_at), ..]) => {
                 let day = TimeZone::UTC.to_datetime(*ordered_at).date();
                 // A file named by its day holds that day; clocks and zones differ by a day at most.
                 if version.closes_on.tomorrow().and_then(Date::tomorrow).is_ok_and(|last| day > last) {
-                    self.note(Rule::OrderedInFuture, None, line, name);
+                    self.note(Rule::OrderedInFuture, None, line, key);
                 }
             }
             _ => {}
@@ -204,32 +211,31 @@ impl Profile {
 
 impl Deep {
     fn row(&mut self, profile: &mut Profile, line: u64, key: i64, values: &[Value<'_>]) {
-        let name = key.to_string();
         if !self.keys.insert(key) {
-            profile.note(Rule::KeyRepeated, None, line, &name);
+            profile.note(Rule::KeyRepeated, None, line, key);
             return;
         }
         let (rule, is_new, example) = match (profile.contract.dataset, values) {
             (Dataset::Products, [_, _, product, _, price, image, ..]) => {
-                (Rule::SameButKey, self.contents.insert(hash(&[product, price, image])), name)
+                (Rule::SameButKey, self.contents.insert(hash(&[product, price, image])), key)
             }
             (Dataset::Customers, [_, rest @ ..]) => {
                 let rest: Vec<&Value<'_>> = rest.iter().collect();
-                (Rule::SameButKey, self.contents.insert(hash(&rest)), name)
+                (Rule::SameButKey, self.contents.insert(hash(&rest)), key)
             }
             (Dataset::Departments, [_, called, ..]) | (Dataset::Categories, [_, _, called, ..]) => {
-                (Rule::SameName, self.names.insert(hash(&[called])), name)
+                (Rule::SameName, self.names.insert(hash(&[called])), key)
             }
             (Dataset::OrderItems, [_, Value::Int(order), Value::Int(product), ..]) => {
                 let is_new = self.products_of_orders.insert((*order, *product));
-                (Rule::ProductTwiceInOrder, is_new, order.to_string())
+                (Rule::ProductTwiceInOrder, is_new, *order)
             }
             (Dataset::Orders, [_, Value::Clock(ordered_at), ..]) => {
                 let clock = TimeZone::UTC.to_datetime(*ordered_at);
                 let day = clock.date();
                 *self.days.entry(day).or_insert(0) += 1;
                 if self.newest.is_some_and(|newest| day < newest) {
-                    profile.note(Rule::KeyNotInDateOrder, None, line, &name);
+                    profile.note(Rule::KeyNotInDateOrder, None, line, key);
                 }
                 self.newest = self.newest.max(Some(day));
                 self.has_time_of_day |= clock.time() != jiff::civil::Time::midnight();
@@ -238,7 +244,7 @@ impl Deep {
             _ => return,
         };
         if !is_new {
-            profile.note(rule, None, line, &example);
+            profile.note(rule, None, line, example);
         }
     }
 
@@ -258,9 +264,14 @@ impl Deep {
         }
         for day in first.series(jiff::Span::new().days(1)).take_while(|day| day <= last) {
             match self.days.get(&day) {
-                None => profile.note(Rule::DayMissing, None, 0, &day.to_string()),
+                None => profile.note(Rule::DayMissing, None, 0, day),
                 Some(count) if f64::from(*count) > f64::from(median) * DOUBLED => {
-                    profile.note(Rule::DayDoubled, None, 0, &format!("{day} ({count}, usually {median})"));
+                    profile.note(
+                        Rule::DayDoubled,
+                        None,
+                        0,
+                        format_args!("{day} ({count}, usually {median})"),
+                    );
                 }
                 Some(_) => {}
             }
@@ -269,7 +280,7 @@ impl Deep {
 }
 
 fn hash(values: &[&Value<'_>]) -> u64 {
-    let mut hasher = DefaultHasher::new();
+    let mut hasher = foldhash::quality::FixedState::default().build_hasher();
     for value in values {
         match value {
             Value::Null => 0_u8.hash(&mut hasher),

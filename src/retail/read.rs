@@ -10,7 +10,7 @@ use jiff::Timestamp;
 
 use crate::event::BodySha256;
 
-use super::contract::{Column, ColumnKind, Contract, Dataset, Header};
+use super::contract::{Column, ColumnKind, Contract, Dataset, Header, Kind};
 use super::csv::{self, Field, LineFault};
 use super::name::{self, Version};
 use super::profile::{Finding, Profile};
@@ -87,6 +87,8 @@ pub struct ShopFile {
     pub sha256: String,
     /// Orders the versions of its rows.
     pub version: Version,
+    /// Whether it declares to hold every row there is, as of its version; of repaired lines, whether their file does.
+    pub is_full: bool,
     /// What reading found.
     pub report: Report,
     text: Bytes,
@@ -110,6 +112,7 @@ impl ShopFile {
         let unpacked = if name::is_gzip(&source.key) { unpack(&stored) } else { Ok(stored) };
         let mut file = ShopFile {
             ledger_name: source.key.clone(),
+            is_full: name::is_full(&source.key),
             source,
             dataset,
             sha256,
@@ -119,6 +122,10 @@ impl ShopFile {
             repair: None,
         };
         match unpacked {
+            _ if file.is_full && dataset.contract().kind == Kind::Delta => {
+                file.report.verdict = Some(never_full(dataset));
+            }
+            _ if file.is_full && !file.version.is_dated => file.report.verdict = Some(undated()),
             Ok(text) => file.look(text),
             Err(verdict) => file.report.verdict = Some(verdict),
         }
@@ -149,6 +156,7 @@ impl ShopFile {
         let mut file = ShopFile {
             ledger_name: format!("{}#{replay}", source.key),
             sha256: BodySha256::of(&identity).to_hex(),
+            is_full: name::is_full(&source.key),
             source,
             dataset,
             version,
@@ -168,6 +176,11 @@ impl ShopFile {
     /// Whether these are lines of another file, repaired.
     pub fn is_repair(&self) -> bool {
         self.repair.is_some()
+    }
+
+    /// Whether it is a full snapshot itself, and not lines of one that were repaired.
+    pub fn is_snapshot(&self) -> bool {
+        self.is_full && !self.is_repair()
     }
 
     /// For repaired lines: which of the bytes that their file's name has had.
@@ -273,6 +286,8 @@ impl ShopFile {
         report.verdict = verdict(contract, &report, is_repair);
         if report.verdict.is_some() {
             report.rejects.truncate(SAMPLES_MAX);
+        } else if self.is_full && !is_repair {
+            note_incomplete(&mut profile, &report.rejects);
         }
         report.findings = profile.finish();
         self.report = report;
@@ -362,6 +377,32 @@ fn kept(contract: &Contract, text: &Bytes, line: &[u8]) -> Bytes {
         }
     }
     Bytes::from(kept)
+}
+
+/// Of a dataset that is only ever sent as what is new or changed.
+fn never_full(dataset: Dataset) -> (FileReason, String) {
+    let name = dataset.as_str();
+    let text = format!(
+        "the name ends in .full.csv and so declares to hold all {name} there are, which are never sent whole: if these are \
+         what is new or changed, write them under a name without .full"
+    );
+    (FileReason::FullSnapshot, text)
+}
+
+/// The newest bytes of a name take the place of the older ones: what these lacked, and since when, would be forgotten.
+fn undated() -> (FileReason, String) {
+    let text = "the name ends in .full.csv and holds no day: what the file lacks would begin anew with each upload; write the \
+                day into its name or folder, such as products/2026-07-09.full.csv";
+    (FileReason::FullSnapshot, text.to_owned())
+}
+
+/// Any of these lines may be the row that the snapshot seems to lack.
+fn note_incomplete(profile: &mut Profile, rejects: &[Reject]) {
+    for (index, reject) in rejects.iter().enumerate() {
+        let hint = if index == 0 { "nothing counts as absent until all are replayed: " } else { "" };
+        let line = reject.line;
+        profile.note(Rule::SnapshotIncomplete, None, line, format_args!("{hint}line {line}"));
+    }
 }
 
 fn memchr(bytes: &[u8]) -> Option<usize> {

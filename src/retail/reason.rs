@@ -19,6 +19,8 @@ pub enum FileReason {
     Columns,
     /// More lines than the contract allows are bad.
     TooManyBadLines,
+    /// Its name declares a full snapshot, and its dataset has none, or the name holds no day.
+    FullSnapshot,
 }
 
 impl FileReason {
@@ -33,6 +35,7 @@ impl FileReason {
             FileReason::Empty => "file_empty",
             FileReason::Columns => "file_columns",
             FileReason::TooManyBadLines => "file_too_many_bad_lines",
+            FileReason::FullSnapshot => "file_full_snapshot",
         }
     }
 }
@@ -198,11 +201,14 @@ pub enum Rule {
     CarriageReturn,
     /// The same key more than once in a file: the last one counts.
     KeyRepeated,
+    /// A full snapshot whose rejected lines may be what it seems to lack: until they are replayed it says nothing of
+    /// what is absent.
+    SnapshotIncomplete,
 }
 
 impl Rule {
     /// All of them.
-    pub const ALL: [Rule; 27] = [
+    pub const ALL: [Rule; 28] = [
         Rule::ColumnEmpty,
         Rule::TextAtLimit,
         Rule::TextEllipsis,
@@ -230,6 +236,7 @@ impl Rule {
         Rule::ByteOrderMark,
         Rule::CarriageReturn,
         Rule::KeyRepeated,
+        Rule::SnapshotIncomplete,
     ];
 
     /// The name in `raw.finding.rule`.
@@ -262,6 +269,7 @@ impl Rule {
             Rule::ByteOrderMark => "byte_order_mark",
             Rule::CarriageReturn => "carriage_return",
             Rule::KeyRepeated => "key_repeated",
+            Rule::SnapshotIncomplete => "snapshot_incomplete",
         }
     }
 
@@ -276,7 +284,8 @@ impl Rule {
             | Rule::DayDoubled
             | Rule::OrderedInFuture
             | Rule::LastLineUnended
-            | Rule::KeyRepeated => Severity::Warn,
+            | Rule::KeyRepeated
+            | Rule::SnapshotIncomplete => Severity::Warn,
             _ => Severity::Info,
         }
     }

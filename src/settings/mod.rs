@@ -1,7 +1,7 @@
 //! All settings, checked together before anything is bound or opened.
 //!
 //! Precedence: flag, environment (`WAYBILL_…`), `waybill.toml`, default. The one table of names is [`TABLE`]; flags,
-//! environment, file and the README's table are all held against it. Every fault is found at once, and says how
+//! environment, file and docs/reference/settings.md are all held against it. Every fault is found at once, and says how
 //! to mend it.
 
 mod parse;
@@ -305,6 +305,20 @@ mod tests {
             Some(WarehouseAddress::DuckDb("waybill-data/warehouse.duckdb".into()))
         );
         assert_eq!(settings.batch_age, Duration::from_secs(5));
+    }
+
+    #[test]
+    fn an_address_with_a_password_may_stand_in_a_file() {
+        let mut file = tempfile::NamedTempFile::new().expect("a file");
+        std::io::Write::write_all(&mut file, b"duckdb:elsewhere.duckdb\n").expect("written");
+        let path = file.path().to_string_lossy().into_owned();
+        let named = ("WAYBILL_WAREHOUSE_FILE", path.as_str());
+
+        let settings = gather(&[SECRET, named], None, &up()).expect("enough");
+        let faults = gather(&[SECRET, named, ("WAYBILL_WAREHOUSE", "duckdb:x")], None, &up());
+
+        assert_eq!(settings.warehouse, Some(WarehouseAddress::DuckDb("elsewhere.duckdb".into())));
+        assert!(faults.expect_err("which of them").0.join(" ").contains("are both set"));
     }
 
     #[test]

@@ -24,14 +24,21 @@ pub struct Setting {
     pub help: &'static str,
     /// Without it.
     pub default: Default,
-    /// A secret: no flag (others see the command line), and `…_FILE` names a file that holds it.
+    /// A secret: no flag, since others see the command line.
     pub is_secret: bool,
+    /// `…_FILE` names a file that holds it: every secret, and what may hold one.
+    pub may_be_in_file: bool,
 }
 
 impl Setting {
     /// `WAYBILL_…`
     pub fn env(&self) -> String {
         format!("WAYBILL_{}", self.name.to_uppercase())
+    }
+
+    /// `WAYBILL_…_FILE`, where the value may be in a file of its own.
+    pub fn file_env(&self) -> Option<String> {
+        self.may_be_in_file.then(|| format!("{}_FILE", self.env()))
     }
 
     /// `--…`, without the dashes in front.
@@ -41,11 +48,11 @@ impl Setting {
 }
 
 const fn plain(name: &'static str, default: Default, help: &'static str) -> Setting {
-    Setting { name, help, default, is_secret: false }
+    Setting { name, help, default, is_secret: false, may_be_in_file: false }
 }
 
 const fn secret(name: &'static str, default: Default, help: &'static str) -> Setting {
-    Setting { name, help, default, is_secret: true }
+    Setting { name, help, default, is_secret: true, may_be_in_file: true }
 }
 
 /// Every setting there is.
@@ -84,12 +91,16 @@ pub const TABLE: &[Setting] = &[
         "URL of the SQS dead-letter queue that batch empties into the lake; or `off`",
     ),
     plain("lake", Default::UpOnly("file:waybill-data/lake"), "`file:DIR`, or `s3://bucket/prefix`"),
-    plain(
-        "warehouse",
-        Default::UpOnly("duckdb:waybill-data/warehouse.duckdb"),
-        "`duckdb:FILE`, or `postgres://user:password@host/database?sslmode=verify-full&sslrootcert=FILE`, or \
-         `redshift://…` alike",
-    ),
+    // It may hold a password, and it may be on the command line where it holds none.
+    Setting {
+        may_be_in_file: true,
+        ..plain(
+            "warehouse",
+            Default::UpOnly("duckdb:waybill-data/warehouse.duckdb"),
+            "`duckdb:FILE`, or `postgres://user:password@host/database?sslmode=verify-full&sslrootcert=FILE`, or \
+             `redshift://…` alike",
+        )
+    },
     plain(
         "retail",
         Default::UpOnly("file:waybill-data/retail"),
@@ -211,15 +222,19 @@ pub(super) fn values(given: &Given<'_>, faults: &mut Vec<String>) -> BTreeMap<&'
     let mut values = BTreeMap::new();
     for setting in TABLE {
         let env = setting.env();
-        if setting.is_secret && (given.env)(&env).is_some() && (given.env)(&format!("{env}_FILE")).is_some() {
-            faults.push(format!("{env} and {env}_FILE are both set: take one of them away"));
+        let file_env = setting.file_env();
+        if let Some(name) = &file_env
+            && (given.env)(&env).is_some()
+            && (given.env)(name).is_some()
+        {
+            faults.push(format!("{env} and {name} are both set: take one of them away"));
         }
         let from_flag =
             given.flags.get(setting.name).map(|text| (text.clone(), format!("--{}", setting.flag())));
         let from_env = (given.env)(&env).map(|text| (text, env.clone()));
         let from_secret_file = || {
-            let name = format!("{env}_FILE");
-            let path = setting.is_secret.then(|| (given.env)(&name)).flatten()?;
+            let name = file_env.clone()?;
+            let path = (given.env)(&name)?;
             match std::fs::read_to_string(&path) {
                 Ok(text) => Some((text, name)),
                 Err(error) => {
@@ -289,9 +304,8 @@ fn unknown_names(given: &Given<'_>, faults: &mut Vec<String>) {
         {
             continue;
         }
-        let is_known = TABLE.iter().any(|setting| {
-            *name == setting.env() || (setting.is_secret && *name == format!("{}_FILE", setting.env()))
-        });
+        let is_known =
+            TABLE.iter().any(|setting| *name == setting.env() || setting.file_env().as_ref() == Some(name));
         if !is_known {
             faults.push(format!("{name}: no setting is called so{}", suggestion(name, Setting::env)));
         }

@@ -10,6 +10,7 @@
 mod answer;
 mod erase;
 mod open;
+mod schema;
 mod shop;
 
 use std::path::PathBuf;
@@ -28,15 +29,14 @@ use crate::retail::read::ShopFile;
 use super::dialect::DUCKDB;
 use super::plan::{self, Cell, STAGES, Stage};
 use super::rows::{FileOutcome, LoadSet};
-use super::shop as shop_plan;
+use super::waiting::WAITING_LINES;
 use super::{
-    Answer, Erasure, MartState, SCHEMA_VERSION, SchemaState, ShopEntry, ShopOutcome, Warehouse,
-    WarehouseError,
+    Answer, Erasure, MartState, SCHEMA_VERSION, SchemaState, ShopEntry, ShopOutcome, Told, WaitingLines,
+    Warehouse, WarehouseError,
 };
 
 use open::{File, Session};
-
-const SCHEMA: &str = include_str!("sql/schema/duckdb.sql");
+use schema::write_turn;
 
 /// How a file is used.
 #[derive(Debug, Clone)]
@@ -93,7 +93,7 @@ impl DuckDbWarehouse {
 #[async_trait]
 impl Warehouse for DuckDbWarehouse {
     async fn migrate(&self) -> Result<i32, WarehouseError> {
-        self.blocking(|file| migrate(&File::session(file)?)).await
+        self.blocking(|file| schema::migrate(&File::session(file)?)).await
     }
 
     async fn use_time_zone(&self, zone: &TimeZone) -> Result<bool, WarehouseError> {
@@ -106,7 +106,7 @@ impl Warehouse for DuckDbWarehouse {
             if !file.path().exists() {
                 return Ok(SchemaState::Missing);
             }
-            Ok(match version(File::session(file)?.connection())? {
+            Ok(match schema::version(File::session(file)?.connection())? {
                 0 => SchemaState::Missing,
                 found if found < SCHEMA_VERSION => SchemaState::Old(found),
                 SCHEMA_VERSION => SchemaState::Current,
@@ -155,6 +155,13 @@ impl Warehouse for DuckDbWarehouse {
         self.blocking(move |file| shop::load(&File::session(file)?, &shop_file, is_dry)).await
     }
 
+    async fn waiting_lines(&self) -> Result<WaitingLines, WarehouseError> {
+        self.blocking(|file| {
+            WaitingLines::of(&answer::query(File::session(file)?.connection(), WAITING_LINES)?)
+        })
+        .await
+    }
+
     async fn refresh_marts(&self, is_rebuild: bool) -> Result<MartState, WarehouseError> {
         self.blocking(move |file| shop::refresh_marts(&File::session(file)?, is_rebuild)).await
     }
@@ -178,16 +185,16 @@ impl Warehouse for DuckDbWarehouse {
 
     async fn query(&self, sql: &str) -> Result<Answer, WarehouseError> {
         let sql = sql.to_owned();
-        self.blocking(move |file| {
-            if !file.path().exists() {
-                return Err(WarehouseError::Refused(format!(
-                    "there is no warehouse at {} yet: start waybill, or run `waybill migrate`",
-                    file.path().display()
-                )));
-            }
-            answer::query(File::session(file)?.connection(), &sql)
-        })
-        .await
+        self.blocking(move |file| answer::query(existing(file)?.connection(), &sql)).await
+    }
+
+    async fn query_together(
+        &self,
+        statements: Vec<String>,
+        told: Told,
+    ) -> Result<Vec<Answer>, WarehouseError> {
+        self.blocking(move |file| answer::query_together(existing(file)?.connection(), &statements, &*told))
+            .await
     }
 
     async fn probe(&self) -> Result<(), WarehouseError> {
@@ -199,50 +206,15 @@ impl Warehouse for DuckDbWarehouse {
     }
 }
 
-/// 0 when there is no schema of ours.
-fn version(connection: &Connection) -> Result<i32, WarehouseError> {
-    let is_there: bool = connection
-        .query_row(
-            "select count(*) > 0 from information_schema.tables where table_schema = 'raw' and table_name = 'schema_version'",
-            [],
-            |row| row.get(0),
-        )
-        .map_err(|error| failed("read the schema's version", &error))?;
-    if !is_there {
-        return Ok(0);
-    }
-    connection
-        .query_row("select coalesce(max(version), 0) from raw.schema_version", [], |row| row.get(0))
-        .map_err(|error| failed("read the schema's version", &error))
-}
-
-fn migrate(session: &Session) -> Result<i32, WarehouseError> {
-    let connection = session.connection();
-    // Writers of one process may meet here; those of others wait for our lock file.
-    let _turn = session.write_turn();
-    let found = version(connection)?;
-    if found > SCHEMA_VERSION {
+/// A session on a file that is there: to ask must not make one.
+fn existing(file: &Arc<File>) -> Result<Session, WarehouseError> {
+    if !file.path().exists() {
         return Err(WarehouseError::Refused(format!(
-            "the schema is at version {found}, newer than this program's {SCHEMA_VERSION}: use a newer waybill"
+            "there is no warehouse at {} yet: start waybill, or run `waybill migrate`",
+            file.path().display()
         )));
     }
-    if found < SCHEMA_VERSION {
-        let make = |connection: &Connection| -> duckdb::Result<()> {
-            connection.execute_batch("begin")?;
-            if found < 1 {
-                connection.execute_batch(SCHEMA)?;
-            }
-            for statement in shop_plan::upgrade(found.max(1), &DUCKDB) {
-                connection.execute_batch(&statement)?;
-            }
-            connection
-                .execute_batch(&format!("insert into raw.schema_version values ({SCHEMA_VERSION}, now())"))?;
-            failpoint!("warehouse.duckdb.migrate");
-            connection.execute_batch("commit")
-        };
-        in_transaction(connection, make).map_err(|error| failed("make the schema", &error))?;
-    }
-    Ok(found)
+    File::session(file)
 }
 
 /// Runs a script or closure that begins a transaction; rolls back if it fails.
@@ -276,7 +248,7 @@ fn unloaded(session: &Session, files: Vec<String>) -> Result<Vec<String>, Wareho
 
 fn load(session: &Session, set: &LoadSet) -> Result<Vec<FileOutcome>, WarehouseError> {
     let connection = session.connection();
-    let _turn = session.write_turn();
+    let _turn = write_turn(session)?;
     let merge = |connection: &Connection| -> duckdb::Result<Vec<FileOutcome>> {
         connection.execute_batch("begin")?;
         failpoint!("warehouse.duckdb.after_begin");

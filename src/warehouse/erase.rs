@@ -26,8 +26,8 @@ pub(super) const TOUCHED: [&str; 5] = [
 ];
 
 /// What the erasure of a customer of the shop leaves dead rows in.
-pub(super) const TOUCHED_OF_CUSTOMER: [&str; 3] =
-    ["base.customer_pii", "raw.retail_customers", "raw.rejected_row"];
+pub(super) const TOUCHED_OF_CUSTOMER: [&str; 4] =
+    ["base.customer_pii", "base.absence", "raw.retail_customers", "raw.rejected_row"];
 
 /// Statements that erase a customer of the shop.
 pub(super) fn customer_statements(customer_id: i32, reason: &str, dialect: &Dialect) -> Vec<String> {

@@ -5,6 +5,7 @@
 //!   the ledger already is skipped, so a load can be repeated after any crash or lost answer.
 //! - Any order, repetition and split of the same events gives the same tables.
 //! - Two loaders at once: one works, the other waits.
+//! - A program writes into a schema of its own version only, however long ago it started.
 //! - [`Warehouse::erase`] leaves what a load of the erased bodies into empty tables would give, and every count as it
 //!   was; again it changes nothing.
 
@@ -16,6 +17,7 @@ pub mod postgres;
 pub mod redshift;
 pub mod rows;
 mod shop;
+mod waiting;
 
 use std::sync::Arc;
 
@@ -29,9 +31,10 @@ use crate::event::format_instant;
 use crate::retail::read::ShopFile;
 pub use erase::Erasure;
 use rows::{FileOutcome, LoadSet};
+pub use waiting::WaitingLines;
 
 /// Version of the schema this binary writes.
-pub const SCHEMA_VERSION: i32 = 3;
+pub const SCHEMA_VERSION: i32 = 4;
 
 /// Why a warehouse call failed.
 #[derive(Debug, thiserror::Error)]
@@ -155,6 +158,25 @@ pub fn question(script: &str, kind: &str) -> String {
     dialect.statements(script).concat()
 }
 
+/// The parts of a question that are put together by a `union all` alone at the beginning of a line: a statement each,
+/// with the same columns in the same order.
+pub fn question_parts(script: &str, kind: &str) -> Vec<String> {
+    question(script, kind).split("\nunion all\n").map(str::to_owned).collect()
+}
+
+/// Whether the schema found is the one that this program writes: asked under the lock, since another program may have
+/// brought it further since the start, and what is written would not fit it.
+fn check_version(found: i32) -> Result<(), WarehouseError> {
+    let advice = match found {
+        SCHEMA_VERSION => return Ok(()),
+        newer if newer > SCHEMA_VERSION => "end this program and start one of the newer version",
+        _ => "run `waybill migrate`",
+    };
+    Err(WarehouseError::Refused(format!(
+        "the schema is at version {found}, and this program writes {SCHEMA_VERSION}: nothing is written; {advice}"
+    )))
+}
+
 /// A text as DuckDB and PostgreSQL write it in a statement.
 pub fn literal(text: &str) -> String {
     format!("'{}'", text.replace('\'', "''"))
@@ -167,6 +189,9 @@ pub fn literal_of(kind: &str, text: &str) -> String {
         _ => literal(text),
     }
 }
+
+/// Hears how far [`Warehouse::query_together`] has come.
+pub type Told = Arc<dyn Fn(usize) + Send + Sync>;
 
 /// Tables that people query, filled exactly once.
 #[async_trait]
@@ -202,6 +227,9 @@ pub trait Warehouse: Send + Sync + 'static {
     /// With `is_dry` all of that is done and rolled back.
     async fn load_shop(&self, file: Arc<ShopFile>, is_dry: bool) -> Result<ShopOutcome, WarehouseError>;
 
+    /// How the order lines stand that wait for their order.
+    async fn waiting_lines(&self) -> Result<WaitingLines, WarehouseError>;
+
     /// Brings the marts up to the last complete day, from what has changed; or makes them anew from the facts.
     async fn refresh_marts(&self, is_rebuild: bool) -> Result<MartState, WarehouseError>;
 
@@ -217,6 +245,14 @@ pub trait Warehouse: Send + Sync + 'static {
 
     /// Runs one read-only statement.
     async fn query(&self, sql: &str) -> Result<Answer, WarehouseError>;
+
+    /// Runs read-only statements one after another; all see the same moment, and each has the time that one statement
+    /// has. `told` gets the index of each before it runs.
+    async fn query_together(
+        &self,
+        statements: Vec<String>,
+        told: Told,
+    ) -> Result<Vec<Answer>, WarehouseError>;
 
     /// Checks that the place can be reached, changing nothing.
     async fn probe(&self) -> Result<(), WarehouseError>;

@@ -25,9 +25,10 @@ use super::dialect::POSTGRES;
 use super::plan::{self, STAGES};
 use super::rows::{FileOutcome, LoadSet};
 use super::shop as shop_plan;
+use super::waiting::WAITING_LINES;
 use super::{
-    Answer, Erasure, MartState, SCHEMA_VERSION, SchemaState, ShopEntry, ShopOutcome, Warehouse,
-    WarehouseError,
+    Answer, Erasure, MartState, SCHEMA_VERSION, SchemaState, ShopEntry, ShopOutcome, Told, WaitingLines,
+    Warehouse, WarehouseError,
 };
 
 const SCHEMA: &str = include_str!("sql/schema/postgres.sql");
@@ -138,8 +139,7 @@ impl Warehouse for PostgresWarehouse {
 
     async fn use_time_zone(&self, zone: &TimeZone) -> Result<bool, WarehouseError> {
         let mut slot = self.client(&self.shop).await?;
-        let changed = shop::use_time_zone(live(&mut slot)?, zone).await;
-        changed.map_err(|error| failed("set the time zone", &error))
+        shop::use_time_zone(live(&mut slot)?, zone).await
     }
 
     async fn schema_state(&self) -> Result<SchemaState, WarehouseError> {
@@ -180,7 +180,7 @@ impl Warehouse for PostgresWarehouse {
 
     async fn load(&self, set: LoadSet) -> Result<Vec<FileOutcome>, WarehouseError> {
         let mut slot = self.client(&self.writer).await?;
-        load(live(&mut slot)?, &set).await.map_err(|error| failed("load", &error))
+        load(live(&mut slot)?, &set).await
     }
 
     async fn shop_ledger(&self) -> Result<Vec<ShopEntry>, WarehouseError> {
@@ -193,10 +193,15 @@ impl Warehouse for PostgresWarehouse {
         shop::load(live(&mut slot)?, file, is_dry).await
     }
 
+    async fn waiting_lines(&self) -> Result<WaitingLines, WarehouseError> {
+        // Not behind somebody's question, which may take minutes.
+        let mut slot = self.client(&self.shop).await?;
+        WaitingLines::of(&answer::query(live(&mut slot)?, WAITING_LINES).await?)
+    }
+
     async fn refresh_marts(&self, is_rebuild: bool) -> Result<MartState, WarehouseError> {
         let mut slot = self.client(&self.shop).await?;
-        let refreshed = shop::refresh_marts(live(&mut slot)?, is_rebuild).await;
-        refreshed.map_err(|error| failed("bring the marts up to date", &error))
+        shop::refresh_marts(live(&mut slot)?, is_rebuild).await
     }
 
     async fn known_as(
@@ -211,15 +216,14 @@ impl Warehouse for PostgresWarehouse {
 
     async fn erase(&self, erasure: Erasure) -> Result<(), WarehouseError> {
         let mut slot = self.client(&self.writer).await?;
-        erase::erase(live(&mut slot)?, &erasure.clean()).await.map_err(|error| failed("erase", &error))
+        erase::erase(live(&mut slot)?, &erasure.clean()).await
     }
 
     async fn erase_customer(&self, customer_id: i32, reason: &str) -> Result<(), WarehouseError> {
         let mut slot = self.client(&self.shop).await?;
         let client = live(&mut slot)?;
         let statements = super::erase::customer_statements(customer_id, reason, &POSTGRES);
-        let erased = run_locked(client, LOCK_SHOP, &statements).await;
-        erased.map_err(|error| failed("erase a customer", &error))?;
+        run_locked(client, LOCK_SHOP, "erase a customer", &statements).await?;
         vacuum(client, &super::erase::TOUCHED_OF_CUSTOMER).await;
         Ok(())
     }
@@ -227,6 +231,15 @@ impl Warehouse for PostgresWarehouse {
     async fn query(&self, sql: &str) -> Result<Answer, WarehouseError> {
         let mut slot = self.client(&self.reader).await?;
         answer::query(live(&mut slot)?, sql).await
+    }
+
+    async fn query_together(
+        &self,
+        statements: Vec<String>,
+        told: Told,
+    ) -> Result<Vec<Answer>, WarehouseError> {
+        let mut slot = self.client(&self.reader).await?;
+        answer::query_together(live(&mut slot)?, &statements, &*told).await
     }
 
     async fn probe(&self) -> Result<(), WarehouseError> {
@@ -273,9 +286,30 @@ async fn version(client: &impl tokio_postgres::GenericClient) -> Result<i32, tok
     Ok(row.get(0))
 }
 
-async fn load(client: &mut Client, set: &LoadSet) -> Result<Vec<FileOutcome>, tokio_postgres::Error> {
-    let transaction = client.transaction().await?;
-    transaction.execute("select pg_advisory_xact_lock($1)", &[&LOCK]).await?;
+/// A transaction behind a lock, in a schema of this program's version; `what` it is for.
+async fn begin<'a>(client: &'a mut Client, lock: i64, what: &str) -> Result<Transaction<'a>, WarehouseError> {
+    let said = |error: tokio_postgres::Error| failed(what, &error);
+    let transaction = client.transaction().await.map_err(said)?;
+    transaction.execute("select pg_advisory_xact_lock($1)", &[&lock]).await.map_err(said)?;
+    check_version(&transaction, what).await?;
+    Ok(transaction)
+}
+
+/// Who migrates holds both locks, so what is found behind one of them stays so.
+async fn check_version(transaction: &Transaction<'_>, what: &str) -> Result<(), WarehouseError> {
+    let found = version(transaction).await.map_err(|error| failed(what, &error))?;
+    super::check_version(found)
+}
+
+async fn load(client: &mut Client, set: &LoadSet) -> Result<Vec<FileOutcome>, WarehouseError> {
+    let transaction = begin(client, LOCK, "load").await?;
+    merge(transaction, set).await.map_err(|error| failed("load", &error))
+}
+
+async fn merge(
+    transaction: Transaction<'_>,
+    set: &LoadSet,
+) -> Result<Vec<FileOutcome>, tokio_postgres::Error> {
     failpoint!("warehouse.postgres.after_begin");
     for stage in STAGES {
         transaction.batch_execute(&format!("{} on commit drop", stage.ddl(TEXT))).await?;
@@ -337,15 +371,18 @@ async fn vacuum(client: &Client, tables: &[&str]) {
 async fn run_locked(
     client: &mut Client,
     lock: i64,
+    what: &str,
     statements: &[String],
-) -> Result<(), tokio_postgres::Error> {
-    let transaction = client.transaction().await?;
-    transaction.batch_execute("set local statement_timeout = 0").await?;
-    transaction.execute("select pg_advisory_xact_lock($1)", &[&lock]).await?;
+) -> Result<(), WarehouseError> {
+    let said = |error: tokio_postgres::Error| failed(what, &error);
+    let transaction = client.transaction().await.map_err(said)?;
+    transaction.batch_execute("set local statement_timeout = 0").await.map_err(said)?;
+    transaction.execute("select pg_advisory_xact_lock($1)", &[&lock]).await.map_err(said)?;
+    check_version(&transaction, what).await?;
     for statement in statements {
-        transaction.batch_execute(statement).await?;
+        transaction.batch_execute(statement).await.map_err(said)?;
     }
-    transaction.commit().await
+    transaction.commit().await.map_err(said)
 }
 
 /// Tells what may heal from what will not. PostgreSQL's own message names tables and columns, never row values: the

@@ -37,9 +37,10 @@ use super::plan::{self, STAGES};
 use super::postgres::{self, address, tls};
 use super::rows::{FileOutcome, LoadSet};
 use super::shop::{self, Decision, Known, Status};
+use super::waiting::WAITING_LINES;
 use super::{
-    Answer, Erasure, MartState, SCHEMA_VERSION, SchemaState, ShopEntry, ShopOutcome, Warehouse,
-    WarehouseError,
+    Answer, Erasure, MartState, SCHEMA_VERSION, SchemaState, ShopEntry, ShopOutcome, Told, WaitingLines,
+    Warehouse, WarehouseError,
 };
 use sql::Access;
 use staging::{Packed, Staged};
@@ -157,7 +158,7 @@ impl RedshiftWarehouse {
         let said = |error: tokio_postgres::Error| failed(what, &error);
         let transaction = client.transaction().await.map_err(said)?;
         let work = self.work(&transaction, what);
-        work.rows(sql::LOCK).await?;
+        work.lock().await?;
         for statement in statements {
             work.rows(statement).await?;
         }
@@ -294,13 +295,19 @@ impl Warehouse for RedshiftWarehouse {
         loaded
     }
 
+    async fn waiting_lines(&self) -> Result<WaitingLines, WarehouseError> {
+        // Not behind somebody's question, which may take minutes.
+        let mut slot = self.client(&self.writer).await?;
+        WaitingLines::of(&answer::query(live(&mut slot)?, WAITING_LINES, self.is_lab).await?)
+    }
+
     async fn refresh_marts(&self, is_rebuild: bool) -> Result<MartState, WarehouseError> {
         const WHAT: &str = "bring the marts up to date";
         let said = |error: tokio_postgres::Error| failed(WHAT, &error);
         let mut slot = self.client(&self.writer).await?;
         let transaction = live(&mut slot)?.transaction().await.map_err(said)?;
         let work = self.work(&transaction, WHAT);
-        work.rows(sql::LOCK).await?;
+        work.lock().await?;
         let [as_of, state] = sql::mart_state();
         let day =
             |rows: &Rows, index: usize| rows.first().and_then(|row| text(row, index).parse::<Date>().ok());
@@ -351,6 +358,15 @@ impl Warehouse for RedshiftWarehouse {
         answer::query(live(&mut slot)?, sql, self.is_lab).await
     }
 
+    async fn query_together(
+        &self,
+        statements: Vec<String>,
+        told: Told,
+    ) -> Result<Vec<Answer>, WarehouseError> {
+        let mut slot = self.client(&self.reader).await?;
+        answer::query_together(live(&mut slot)?, &statements, &*told, self.is_lab).await
+    }
+
     async fn probe(&self) -> Result<(), WarehouseError> {
         let mut slot = self.client(&self.reader).await?;
         let asked = self.rows(live(&mut slot)?, "select 1").await;
@@ -375,8 +391,10 @@ impl RedshiftWarehouse {
         let mut slot = self.client(&self.writer).await?;
         let said = |error: tokio_postgres::Error| failed("load", &error);
         let transaction = live(&mut slot)?.transaction().await.map_err(said)?;
+        let work = self.work(&transaction, "load");
+        work.lock().await?;
         let steps = sql::tracking_load(&filled, &self.access);
-        let rows = self.work(&transaction, "load").perform(&steps, Some(&*staged)).await?;
+        let rows = work.perform(&steps, Some(&*staged)).await?;
         transaction.commit().await.map_err(said)?;
         Ok(rows.iter().map(|row| outcome(row, 0)).collect())
     }
@@ -394,7 +412,7 @@ impl RedshiftWarehouse {
         let mut slot = self.client(&self.writer).await?;
         let transaction = live(&mut slot)?.transaction().await.map_err(said)?;
         let work = self.work(&transaction, &what);
-        work.rows(sql::LOCK).await?;
+        work.lock().await?;
         let known = work.rows(&shop::known(&file, &REDSHIFT)).await?;
         let known = known.iter().map(|row| Known {
             generation: text(row, 0).parse().unwrap_or(0),
@@ -431,7 +449,15 @@ impl RedshiftWarehouse {
             merge.push(shop::no_merge(&file, status, &REDSHIFT));
         }
         let dataset = (status == Status::Loaded).then_some(file.dataset);
-        let steps = sql::shop_load(dataset, &filled, merge, &self.access);
+        let mut absences = vec![];
+        if let Some(dataset) = dataset
+            && let Some(sql) = shop::snapshots(dataset, &REDSHIFT)
+            // Asked before the file's own row is in the ledger.
+            && (number(&work.rows(&sql).await?) > 0 || file.is_full)
+        {
+            absences = shop::absences(dataset, &REDSHIFT);
+        }
+        let steps = sql::shop_load(dataset, &filled, merge, absences, &self.access);
         let rows = work.perform(&steps, Some(&*staged)).await?;
         let outcome = rows
             .first()
@@ -455,6 +481,7 @@ impl RedshiftWarehouse {
         let client = live(&mut slot)?;
         let transaction = client.transaction().await.map_err(said)?;
         let work = self.work(&transaction, "erase");
+        work.lock().await?;
         let before = sql::erasure_stage(&[trackings, words], &self.access);
         work.perform(&before, Some(&*staged)).await?;
         let checkpoints = work.rows(sql::ERASED_CHECKPOINTS).await?;

@@ -11,6 +11,7 @@ use super::WarehouseError;
 use super::dialect::Dialect;
 use super::rows::FileOutcome;
 use crate::retail::Dataset;
+use crate::retail::contract::Kind;
 use crate::retail::read::ShopFile;
 
 pub(super) use stage::{
@@ -19,10 +20,11 @@ pub(super) use stage::{
 };
 
 /// What brings a schema to each version after the first, which each engine has a script of its own for.
-const UPGRADES: [(i32, &str); 3] = [
+const UPGRADES: [(i32, &str); 4] = [
     (2, include_str!("sql/schema/shop.sql")),
     (2, include_str!("sql/schema/shop_mart.sql")),
     (3, include_str!("sql/schema/shop_keys.sql")),
+    (4, include_str!("sql/schema/shop_absence.sql")),
 ];
 
 /// What brings a schema of version `found`, at least 1, up to date.
@@ -147,6 +149,30 @@ pub(super) fn closing_statements(dialect: &Dialect) -> Vec<String> {
         .collect()
 }
 
+/// The column that names a row of a dataset of which full snapshots may come.
+fn id_column(dataset: Dataset) -> Option<&'static str> {
+    let contract = dataset.contract();
+    (contract.kind == Kind::Either).then_some(contract.key.as_str())
+}
+
+/// How many full snapshots of the file's dataset the ledger has; `None`: there are never any. Asked so that nobody pays
+/// for [`absences`] who sends none.
+pub(super) fn snapshots(dataset: Dataset, dialect: &Dialect) -> Option<String> {
+    id_column(dataset)?;
+    let name = dataset.as_str();
+    Some(
+        dialect.quoted(&format!("select count(*) from raw.loaded_file where dataset = '{name}' and is_full")),
+    )
+}
+
+/// What full snapshots did not have, once there are any, behind [`closing_statements`]. The file was merged.
+pub(super) fn absences(dataset: Dataset, dialect: &Dialect) -> Vec<String> {
+    let Some(id) = id_column(dataset) else { return Vec::new() };
+    let script =
+        include_str!("sql/shop/absence.sql").replace("{dataset}", dataset.as_str()).replace("{id}", id);
+    dialect.statements(&script)
+}
+
 /// Lines that were rejected and have now been loaded are open no longer.
 pub(super) fn resolve(dataset: Dataset, dialect: &Dialect) -> String {
     let sql = format!(
@@ -161,7 +187,8 @@ pub(super) fn resolve(dataset: Dataset, dialect: &Dialect) -> String {
 }
 
 /// What the ledger has under the file's name or of its bytes.
-/// `is_same_version`: nothing was loaded whose version is between that of the row and that of the file.
+/// `is_same_version`: nothing was loaded whose version is between that of the row and that of the file, the row's is not
+/// the newer one (what it says would begin too late), and both declare to hold every row there is, or neither does.
 pub(super) fn known(file: &ShopFile, dialect: &Dialect) -> String {
     let (name, sha256) = (dialect.literal(&file.ledger_name), dialect.literal(&file.sha256));
     // As every engine reads it, whatever its settings.
@@ -179,13 +206,15 @@ pub(super) fn known(file: &ShopFile, dialect: &Dialect) -> String {
          parted as (select distinct k.file, k.generation from known as k join raw.loaded_file as b \
          on b.dataset = k.dataset and b.status in ('loaded', 'superseded') \
          and (({} and {}) or ({} and {}))) \
-         select k.generation, coalesce(k.sha256, ''), p.file is null, k.file, k.status, k.lines, k.inserted, \
+         select k.generation, coalesce(k.sha256, ''), \
+         p.file is null and k.version_at <= {version} and k.is_full = {}, k.file, k.status, k.lines, k.inserted, \
          k.updated, k.unchanged, k.duplicate, k.conflict, k.waiting, k.rejected from known as k \
          left join parted as p on p.file = k.file and p.generation = k.generation",
         after(&between, &other),
         after(&this, &between),
         after(&between, &this),
         after(&other, &between),
+        file.is_snapshot(),
     );
     dialect.quoted(&sql)
 }
@@ -227,6 +256,11 @@ pub(super) fn decide(file: &ShopFile, known: Vec<Known>) -> Decision {
             && known.outcome.file != file.ledger_name
     };
     let has_bytes = known.iter().any(is_twin);
+    // What has landed under its name stays in effect until other bytes take its place, even such as are known elsewhere.
+    let has_landed = known.iter().any(|known| {
+        known.outcome.file == file.ledger_name
+            && ["loaded", "superseded"].contains(&known.outcome.status.as_str())
+    });
     let newest = known
         .into_iter()
         .filter(|known| known.outcome.file == file.ledger_name)
@@ -234,7 +268,7 @@ pub(super) fn decide(file: &ShopFile, known: Vec<Known>) -> Decision {
     let generation = newest.as_ref().map_or(0, |known| known.generation + 1);
     match newest {
         Some(known) if known.sha256 == file.sha256 => Decision::Nothing(known.outcome),
-        _ if has_bytes => Decision::Enter(Status::Duplicate, generation),
+        _ if has_bytes && !has_landed => Decision::Enter(Status::Duplicate, generation),
         _ if file.report.verdict.is_some() => Decision::Enter(Status::Rejected, generation),
         _ => Decision::Enter(Status::Loaded, generation),
     }
@@ -276,6 +310,8 @@ mod tests {
     fn nothing_is_left_to_fill_in_any_script() {
         for dialect in [&DUCKDB, &POSTGRES, &REDSHIFT] {
             let merges = Dataset::ALL.into_iter().flat_map(|dataset| merge(dataset, dialect));
+            let absences = Dataset::ALL.into_iter().flat_map(|dataset| absences(dataset, dialect));
+            let merges = merges.chain(absences);
             let schema = upgrade(1, dialect);
             let day = jiff::civil::date(2026, 7, 9);
             let marts = [true, false].into_iter().flat_map(|all| mart_statements(all, day, dialect));
@@ -283,6 +319,18 @@ mod tests {
                 assert!(!statement.contains('{') && !statement.contains('}'), "{statement}");
             }
         }
+    }
+
+    #[test]
+    fn absences_are_of_datasets_that_may_be_sent_whole() {
+        for dataset in Dataset::ALL {
+            let is_small = !matches!(dataset, Dataset::Orders | Dataset::OrderItems);
+
+            assert_eq!(absences(dataset, &DUCKDB).is_empty(), !is_small, "{dataset:?}");
+            assert_eq!(snapshots(dataset, &DUCKDB).is_some(), is_small, "{dataset:?}");
+        }
+        let sql = snapshots(Dataset::Products, &REDSHIFT).expect("a question");
+        assert_eq!(sql, "select count(*) from \"raw\".loaded_file where dataset = 'products' and is_full");
     }
 
     #[test]

@@ -61,6 +61,30 @@ const BROKEN: &[(&str, On, &str)] = &[
     ),
     ("product_versions", On::Both, "update base.dim_product set is_current = false"),
     ("customer_versions", On::Both, "update base.dim_customer set valid_to = timestamptz '2026-08-01 00:00:00+00'"),
+    ("absence_span", On::Both, "update base.absence set absent_until = absent_from"),
+    (
+        "absence_span",
+        On::Both,
+        "insert into base.absence (dataset, id, absent_from, absent_until, file, generation)
+         select dataset, id, absent_from + interval '1 day', absent_until, file, generation from base.absence",
+    ),
+    ("absence_snapshot", On::Both, "update raw.loaded_file set is_full = false where is_full"),
+    ("absence_snapshot", On::Both, "update raw.loaded_file set status = 'superseded' where is_full"),
+    ("absence_snapshot", On::Both, "update base.absence set generation = 7"),
+    (
+        "absence_snapshot",
+        On::Both,
+        "insert into raw.rejected_row (file, line, reason, text, dataset, rejected_at)
+         select file, 9, 'too_few_columns', 'x', dataset, now() from base.absence",
+    ),
+    ("absence_landed", On::Both, "delete from base.absence"),
+    ("absence_landed", On::Both, "update base.absence set id = 100"),
+    (
+        "absence_landed",
+        On::Both,
+        "update base.absence set absent_until = timestamptz '2026-07-04 00:00:00+00'",
+    ),
+    ("absence_landed", On::Both, "update raw.retail_products set product_id = 102 where product_id = 101"),
     ("money_total", On::Both, "update raw.retail_order_items set order_item_subtotal = 0 where order_item_id = 1"),
     ("money_total", On::Both, "delete from raw.retail_order_items"),
     ("mart_sales", On::Both, "update base.fct_order_line set quantity = quantity + 1 where order_item_id = 1"),
@@ -87,6 +111,7 @@ async fn fill(warehouse: &dyn Warehouse) {
     load(warehouse, "categories/2026-07-01.csv", "5,3,Boats\n").await;
     load(warehouse, "products/2026-07-01.csv", "100,5,Kayak,,10.00,\n101,5,Paddle,,5.00,\n").await;
     load(warehouse, "products/2026-07-02.csv", "100,5,Kayak,,12.00,\n101,5,Paddle,,5.00,\n").await;
+    load(warehouse, "products/2026-07-03.full.csv", "100,5,Kayak,,12.00,\n").await;
     load(warehouse, "customers/2026-07-01.csv", "7,Ada,L,x,x,1 Main St,Rome,NY,01234\n").await;
     let orders = "10,2026-07-01 09:00:00,7,COMPLETE\n11,2026-07-02 10:00:00,7,PENDING\n12,2026-07-03 10:00:00,7,CLOSED\n";
     load(warehouse, "orders/2026-07-03.csv", orders).await;

@@ -89,7 +89,7 @@ async fn one(warehouse: &dyn Warehouse, sql: &str) -> String {
 }
 
 /// What must not depend on how the rows came.
-const TABLES: [(&str, &str); 10] = [
+const TABLES: [(&str, &str); 11] = [
     ("departments", "select * from base.dim_department order by 1"),
     ("categories", "select * from base.dim_category order by 1"),
     ("products", "select * from base.dim_product order by product_id, valid_from"),
@@ -106,6 +106,10 @@ const TABLES: [(&str, &str); 10] = [
            order_status_key, quantity, unit_price, line_amount from base.fct_order_line order by 1",
     ),
     ("prices", "select * from base.fct_price_change order by 1, 2"),
+    (
+        "absences",
+        "select dataset, id, absent_from, absent_until from base.absence order by dataset, id, absent_from",
+    ),
     ("waiting", "select order_item_id, order_id, product_id, quantity, line_amount from raw.waiting_order_line order by 1"),
 ];
 
@@ -407,6 +411,24 @@ async fn a_duplicate_is_one_only_while_nothing_comes_between(warehouse: &dyn War
     load(warehouse, "departments/2026-10-01.csv", "41,Ponds\n").await;
     let again = load(warehouse, "departments/2026-10-02.csv", "41,Lakes\n").await;
     assert_eq!((again.status.as_str(), again.updated), ("loaded", 1));
+
+    // Nor of one that is newer: what it says began on the older one's day.
+    load(warehouse, "products/2026-11-01.csv", "500,5,Raft,,10.00,\n").await;
+    load(warehouse, "products/2026-11-09.csv", "500,5,Raft,,12.00,\n").await;
+    let older = load(warehouse, "products/2026-11-05.csv", "500,5,Raft,,12.00,\n").await;
+    assert_eq!(older.status, "loaded");
+    let changed = "select cast(changed_at at time zone 'UTC' as date) from base.fct_price_change where product_id = 500";
+    assert_eq!(one(warehouse, changed).await, "2026-11-05");
+    let newer = load(warehouse, "products/2026-11-10.csv", "500,5,Raft,,12.00,\n").await;
+    assert_eq!(newer.status, "duplicate");
+
+    // Nor do bytes that another name has leave in effect what was under this one.
+    load(warehouse, "departments/2026-12-01-a.csv", "42,Water\n").await;
+    load(warehouse, "departments/2026-12-01-b.csv", "42,Rivers\n").await;
+    let replaced = load(warehouse, "departments/2026-12-01-b.csv", "42,Water\n").await;
+    assert_eq!((replaced.status.as_str(), replaced.updated), ("loaded", 1));
+    let name = "select department_name from base.dim_department where department_id = 42";
+    assert_eq!(one(warehouse, name).await, "Water");
 }
 
 async fn what_must_not_be_kept_is_not_kept_of_a_rejected_line_either(warehouse: &dyn Warehouse) {

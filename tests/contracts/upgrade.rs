@@ -4,10 +4,12 @@ use std::sync::Arc;
 
 use waybill::warehouse::duckdb::{DuckDbOptions, DuckDbWarehouse};
 use waybill::warehouse::postgres::PostgresWarehouse;
+use waybill::warehouse::redshift::RedshiftWarehouse;
 use waybill::warehouse::{SCHEMA_VERSION, SchemaState, Warehouse};
 
 use super::shop::{load, no_orphans, rows};
 use crate::support::process::Postgres;
+use crate::support::staging::MemoryStaging;
 
 /// A row of each table that the upgrade changes.
 const ROWS: &str = "insert into raw.schema_version values (1, now());
@@ -81,6 +83,11 @@ const BACK_TO_2: &str = "drop view mart.courier_performance;
     drop table raw.erased_customer;
     update raw.schema_version set version = 2 where version = 3;";
 
+/// What version 4 has more than version 3.
+const BACK_TO_3: &str = "drop table base.absence;
+    alter table raw.loaded_file drop column is_full;
+    update raw.schema_version set version = 3 where version = 4;";
+
 /// The same, of PostgreSQL alone.
 const BACK_TO_2_ON_POSTGRES: &str = "drop table raw.order_line_day;
     create index on base.fct_order_line (order_item_id);";
@@ -96,6 +103,7 @@ async fn a_version_2_on_duckdb_is_upgraded_with_its_rows() {
     load(&warehouse, "order_items/2026-05-31.csv", "1,10,100,2,20.00,10.00\n").await;
     drop(warehouse);
     let connection = duckdb::Connection::open(&path).expect("the file");
+    connection.execute_batch(BACK_TO_3).expect("version 3");
     connection.execute_batch(BACK_TO_2).expect("version 2");
     drop(connection);
 
@@ -123,6 +131,7 @@ async fn a_version_2_on_postgres_finds_its_lines_after_the_upgrade() {
     let shop = warehouse.as_ref();
     load(shop, "orders/2026-05-31.csv", "10,2026-05-31 09:00:00,7,COMPLETE\n").await;
     load(shop, "order_items/2026-05-31.csv", "1,10,100,2,20.00,10.00\n2,10,101,1,5.00,5.00\n").await;
+    postgres.execute_in("upgrade_from_2", BACK_TO_3).await;
     postgres.execute_in("upgrade_from_2", BACK_TO_2).await;
     postgres.execute_in("upgrade_from_2", BACK_TO_2_ON_POSTGRES).await;
 
@@ -138,4 +147,67 @@ async fn a_version_2_on_postgres_finds_its_lines_after_the_upgrade() {
         ["1|2026-06-01|3", "2|2026-06-01|1"]
     );
     no_orphans(shop).await;
+}
+
+/// What landed before is the past of the first snapshot; a file of that time has declared nothing, whatever its name.
+async fn version_3_holds_two_products(warehouse: &dyn Warehouse) {
+    load(warehouse, "products/2026-07-01.csv", "1,1,Kayak,,1.00,\n2,1,Raft,,2.00,\n").await;
+    load(warehouse, "products/2026-07-02.full.csv", "1,1,Kayak,,1.00,\n").await;
+    // A duplicate of the first file, by the rules of then.
+    load(warehouse, "products/2026-07-01-again.csv", "1,1,Kayak,,1.00,\n2,1,Raft,,2.00,\n").await;
+}
+
+async fn version_3_is_upgraded(warehouse: &dyn Warehouse) {
+    assert_eq!(warehouse.schema_state().await.expect("state"), SchemaState::Old(3));
+    assert_eq!(warehouse.migrate().await.expect("migrated"), 3);
+    assert_eq!(warehouse.schema_state().await.expect("state"), SchemaState::Current);
+
+    let absences = "select id, cast(absent_from at time zone 'UTC' as date) from base.absence";
+    assert_eq!(rows(warehouse, absences).await, Vec::<String>::new());
+    // What was taken for a duplicate is decided anew.
+    assert_eq!(rows(warehouse, "select count(*) from raw.loaded_file where not is_full").await, ["2"]);
+    load(warehouse, "products/2026-07-05.full.csv", "1,1,Kayak,,1.50,\n").await;
+    assert_eq!(rows(warehouse, absences).await, ["2|2026-07-05"]);
+    no_orphans(warehouse).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_version_3_on_duckdb_takes_snapshots_after_the_upgrade() {
+    let dir = tempfile::tempdir().expect("a temporary folder");
+    let path = dir.path().join("w.duckdb");
+    let open = || DuckDbWarehouse::open(path.clone(), DuckDbOptions::default()).expect("a warehouse");
+    let warehouse = open();
+    warehouse.migrate().await.expect("migrated");
+    version_3_holds_two_products(&warehouse).await;
+    drop(warehouse);
+    let connection = duckdb::Connection::open(&path).expect("the file");
+    connection.execute_batch(BACK_TO_3).expect("version 3");
+    drop(connection);
+
+    version_3_is_upgraded(&open()).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_version_3_on_postgres_takes_snapshots_after_the_upgrade() {
+    let postgres = Postgres::shared().await;
+    let url = postgres.create_database("upgrade_from_3").await;
+    let warehouse = PostgresWarehouse::open(&url).expect("a warehouse");
+    warehouse.migrate().await.expect("migrated");
+    version_3_holds_two_products(&warehouse).await;
+    postgres.execute_in("upgrade_from_3", BACK_TO_3).await;
+
+    version_3_is_upgraded(&warehouse).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_version_3_takes_snapshots_after_the_upgrade_that_redshift_is_sent() {
+    let postgres = Postgres::shared().await;
+    let url = postgres.create_database("upgrade_from_3_redshift").await;
+    let staging = Arc::new(MemoryStaging::default());
+    let warehouse = RedshiftWarehouse::in_lab(&url, staging).expect("a warehouse");
+    warehouse.migrate().await.expect("migrated");
+    version_3_holds_two_products(&warehouse).await;
+    postgres.execute_in("upgrade_from_3_redshift", BACK_TO_3).await;
+
+    version_3_is_upgraded(&warehouse).await;
 }

@@ -6,6 +6,7 @@
 )]
 
 pub mod aws;
+pub mod balancer;
 pub mod contents;
 pub mod crash_states;
 pub mod letters;

@@ -174,10 +174,87 @@ fn a_query_is_read_only_and_prints_in_three_formats() {
 fn help_names_every_command_and_setting() {
     let (_dir, deployment) = deployment();
     let help = deployment.run_ok(&["--help"]);
-    for word in ["up", "receive", "batch", "load", "dead-letters", "simulate", "query", "migrate", "check"] {
+    for word in
+        ["up", "receive", "batch", "load", "dead-letters", "simulate", "query", "migrate", "health", "check"]
+    {
         assert!(help.contains(word), "{word}");
     }
     for setting in waybill::settings::TABLE.iter().filter(|setting| !setting.is_secret) {
         assert!(help.contains(&format!("--{}", setting.flag())), "{}", setting.name);
     }
+}
+
+#[test]
+fn the_readme_has_a_row_for_every_command() {
+    let readme =
+        std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/README.md")).expect("README.md");
+    let rows: Vec<&str> = readme.lines().filter(|line| line.starts_with("| `waybill ")).collect();
+    for command in waybill::cli::command().get_subcommands() {
+        let name = command.get_name();
+        let forms = [format!("`waybill {name}`"), format!("`waybill {name} "), format!("`{name}`")];
+        assert!(
+            rows.iter().any(|row| forms.iter().any(|form| row.contains(form.as_str()))),
+            "{name} has no row in the README's table of commands"
+        );
+    }
+}
+
+#[test]
+fn the_version_is_one_line_when_short_and_tells_the_build_when_long() {
+    let (_dir, deployment) = deployment();
+    let version = concat!("waybill ", env!("CARGO_PKG_VERSION"));
+    assert_eq!(deployment.run_ok(&["-V"]), format!("{version}\n"));
+
+    let long = deployment.run_ok(&["--version"]);
+
+    let lines: Vec<&str> = long.lines().collect();
+    assert_eq!(lines[0], version);
+    for (line, name) in lines[1..].iter().zip(["commit  ", "built   ", "target  ", "DuckDB  v1."]) {
+        assert!(line.starts_with(name) && line.len() > name.len(), "{name}: {long}");
+    }
+    assert_eq!(lines.len(), 5, "{long}");
+}
+
+#[test]
+fn health_is_0_while_the_process_lives_and_1_when_it_is_gone() {
+    let (_dir, deployment) = deployment();
+    let mut receive = deployment.start(&["receive"]);
+    let url = format!("http://{}/", receive.ops());
+    // What a health check in a container has: the listener's address, and no secret.
+    let asking = deployment
+        .without("WAYBILL_WEBHOOK_SECRETS")
+        .without("WAYBILL_QUEUE")
+        .with("WAYBILL_OPS_LISTEN", &receive.ops().to_string());
+
+    assert_eq!(asking.run_ok(&["health"]), "live\n");
+    assert_eq!(asking.run_ok(&["health", "--ready"]), "ready\n");
+    assert_eq!(asking.run_ok(&["health", "--url", &url]), "live\n");
+    // The public listener answers, and knows no such page.
+    let public = format!("http://{}", receive.listen());
+    let output = asking.run(&["health", "--url", &public]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("404"), "{output:?}");
+
+    receive.terminate();
+    assert!(receive.wait().success(), "{}", receive.stderr());
+
+    let output = asking.run(&["health"]);
+    assert_eq!(output.status.code(), Some(1));
+    let text = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(text.contains("cannot reach http://127.0.0.1:") && text.lines().count() == 1, "{text}");
+    assert!(output.stdout.is_empty(), "{output:?}");
+}
+
+#[test]
+fn health_says_what_it_cannot_ask() {
+    let (_dir, deployment) = deployment();
+    for (listener, fault) in
+        [("127.0.0.1:0", "--url"), ("off", "listener is off"), ("nowhere", "WAYBILL_OPS_LISTEN")]
+    {
+        let output = deployment.clone().with("WAYBILL_OPS_LISTEN", listener).run(&["health"]);
+
+        assert_eq!(output.status.code(), Some(1), "{listener}");
+        assert!(String::from_utf8_lossy(&output.stderr).contains(fault), "{listener}: {output:?}");
+    }
+    assert_eq!(deployment.run(&["health", "--url", "127.0.0.1:8081"]).status.code(), Some(2));
 }

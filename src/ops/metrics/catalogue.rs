@@ -133,12 +133,22 @@ pub(super) const FILES: Metric =
 pub(super) const ROWS: Metric = counts(
     "waybill_load_rows_total",
     &["outcome"],
-    "Lines read, by outcome: inserted, duplicate, conflict, rejected",
+    "Lines read, by outcome: inserted, updated, unchanged, duplicate, conflict, waiting, rejected",
 );
 pub(super) const LOAD_TIME: Metric =
     times("waybill_load_seconds", &[], WORK, "One load, from reading objects to the commit");
 pub(super) const WAITING: Metric =
     state("waybill_load_waiting_files", &[], "Objects known and not yet loaded");
+pub(super) const WAITING_LINES: Metric = state(
+    "waybill_load_waiting_lines",
+    &[],
+    "Lines of the shop's orders that wait for their order, and are no facts before it comes",
+);
+pub(super) const WAITING_LINES_OLDEST: Metric = state(
+    "waybill_load_waiting_lines_oldest_seconds",
+    &[],
+    "How long the first of them has waited; 0 when none waits",
+);
 pub(super) const TO_FACT: Metric = times(
     "waybill_load_ack_to_fact_seconds",
     &[],
@@ -259,6 +269,8 @@ pub const CATALOGUE: &[Metric] = &[
     ROWS,
     LOAD_TIME,
     WAITING,
+    WAITING_LINES,
+    WAITING_LINES_OLDEST,
     TO_FACT,
     UNERASED,
     LOAD_FAILED,

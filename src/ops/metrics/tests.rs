@@ -2,8 +2,18 @@ use super::*;
 
 #[test]
 fn names_say_what_and_which_unit() {
-    const UNITS: [&str; 9] =
-        ["seconds", "bytes", "messages", "events", "files", "requests", "connections", "info", "total"];
+    const UNITS: [&str; 10] = [
+        "seconds",
+        "bytes",
+        "messages",
+        "events",
+        "files",
+        "lines",
+        "requests",
+        "connections",
+        "info",
+        "total",
+    ];
     for (index, metric) in CATALOGUE.iter().enumerate() {
         let name = metric.name;
         assert!(name.starts_with("waybill_"), "{name}");
@@ -40,6 +50,8 @@ fn what_is_counted_is_rendered() {
     receive_answered(Outcome::Full, Duration::from_millis(3));
     signature_verified("1");
     load_ack_to_fact(Duration::from_secs(7));
+    load_begins();
+    load_waiting_lines(2, Duration::from_secs(90));
     queue_depth("main", 3, 4, Some(Duration::from_millis(1500)));
     mover_last_success("load", Timestamp::from_millisecond(1_700_000_000_500).expect("an instant"));
 
@@ -51,6 +63,11 @@ fn what_is_counted_is_rendered() {
         r#"waybill_receive_request_seconds_bucket{result="unavailable",le="0.005"} "#,
         r#"waybill_receive_signature_verified_total{secret_id="1"} "#,
         r#"waybill_load_ack_to_fact_seconds_bucket{le="86400"} "#,
+        r#"waybill_load_rows_total{outcome="updated"} "#,
+        r#"waybill_load_rows_total{outcome="unchanged"} "#,
+        r#"waybill_load_rows_total{outcome="waiting"} "#,
+        "waybill_load_waiting_lines 2",
+        "waybill_load_waiting_lines_oldest_seconds 90",
         r#"waybill_queue_oldest_message_seconds{queue="main"} 1.5"#,
         r#"waybill_mover_last_success_timestamp_seconds{mover="load"} 1700000000.5"#,
         "# TYPE waybill_load_ack_to_fact_seconds histogram",

@@ -235,6 +235,75 @@ fn repaired_lines_take_the_place_of_those_of_their_file() {
     assert_ne!(repair(3, "3,1,x,,1.00,").sha256, repair(9, "3,1,x,,1.00,").sha256);
 }
 
+fn named(key: &str, text: &str) -> ShopFile {
+    let dataset = Dataset::named(key.split('/').next().expect("a folder")).expect("a dataset");
+    ShopFile::read(dataset, source(key), Bytes::copy_from_slice(text.as_bytes()))
+}
+
+#[test]
+fn a_full_snapshot_of_orders_or_lines_is_rejected_as_a_whole() {
+    let orders = "1,2013-07-25 00:00:00.0,11,CLOSED\n";
+    for (key, text) in [("orders/2026-07-09.full.csv", orders), ("order_items/2026-07-09.FULL.csv", ITEMS)] {
+        let read = named(key, text);
+
+        let (reason, detail) = read.report.verdict.clone().expect("it is rejected as a whole");
+        assert_eq!(
+            (reason.as_str(), rows(&read).len(), read.report.lines),
+            ("file_full_snapshot", 0, 0),
+            "{key}"
+        );
+        assert!(detail.contains("under a name without .full"), "{detail}");
+    }
+    // Packed or not, and whatever is in it.
+    assert_eq!(
+        named("orders/2026-07-09.full.csv.gz", "no gzip").report.verdict.map(|(reason, _)| reason.as_str()),
+        Some("file_full_snapshot")
+    );
+    assert_eq!(named("orders/2026-07-09.csv", orders).report.verdict, None);
+}
+
+#[test]
+fn a_full_snapshot_without_a_day_is_rejected_as_a_whole() {
+    let departments = "2,Fitness\n";
+    let (reason, detail) = named("departments/all.full.csv", departments).report.verdict.expect("rejected");
+
+    assert_eq!(reason.as_str(), "file_full_snapshot");
+    assert!(detail.contains("write the day"), "{detail}");
+    assert_eq!(named("departments/2026/2026-07-09/all.full.csv", departments).report.verdict, None);
+}
+
+#[test]
+fn a_full_snapshot_with_rejected_lines_says_that_it_is_incomplete() {
+    let good = "9,1,x,,1.00,\n".repeat(20);
+    let bad = format!("{good}one,1,x,,1.00,\n8,1,x,,2.00,\n2,1,x,y\n");
+    let found = |read: &ShopFile| {
+        let found = read.report.findings.iter().find(|finding| finding.rule == Rule::SnapshotIncomplete);
+        found.map(|finding| (finding.count, finding.line, finding.examples.join(", ")))
+    };
+
+    let snapshot = named("products/2026-07-09.full.csv", &bad);
+
+    assert!(snapshot.is_full && snapshot.is_snapshot());
+    assert_eq!(
+        found(&snapshot),
+        Some((2, 21, "nothing counts as absent until all are replayed: line 21, line 23".to_owned()))
+    );
+    assert_eq!(found(&named("products/2026-07-09.full.csv", &good)), None);
+    // Of what is new or changed nobody asks what is absent.
+    let delta = named("products/2026-07-09.csv", &bad);
+    assert_eq!((delta.is_full, found(&delta)), (false, None));
+    // Nor is what is repaired the whole of it, even where a line is still wrong.
+    let repaired = ShopFile::repaired(
+        Dataset::Products,
+        source("products/2026-07-09.full.csv"),
+        0,
+        "r1",
+        vec![(21, Bytes::from_static(b"one,1,x,,1.00,")), (23, Bytes::from_static(b"2,1,x,y,1.00,"))],
+    );
+    assert_eq!((repaired.is_full, repaired.is_snapshot()), (true, false));
+    assert_eq!((found(&repaired), repaired.report.rejects.len()), (None, 1));
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(2_000))]
 

@@ -8,13 +8,31 @@ use crate::warehouse::{Answer, Cell, WarehouseError};
 
 /// Runs one statement that reads, in a transaction that cannot write.
 pub(super) fn query(connection: &Connection, sql: &str) -> Result<Answer, WarehouseError> {
-    let sql = sql.trim().trim_end_matches(';').trim();
-    check(connection, sql)?;
+    let mut answers = query_together(connection, &[sql.to_owned()], &|_: usize| {})?;
+    Ok(answers.pop().unwrap_or_default())
+}
+
+/// Runs statements that read, in one transaction that cannot write and sees one moment. `told` gets the index of each
+/// before it runs.
+pub(super) fn query_together(
+    connection: &Connection,
+    statements: &[String],
+    told: &dyn Fn(usize),
+) -> Result<Vec<Answer>, WarehouseError> {
+    let statements: Vec<&str> =
+        statements.iter().map(|sql| sql.trim().trim_end_matches(';').trim()).collect();
+    for sql in &statements {
+        check(connection, sql)?;
+    }
     connection.execute_batch("begin transaction read only").map_err(|error| said(&error))?;
-    let answer = read(connection, sql);
+    let answers = statements.iter().enumerate().map(|(index, sql)| {
+        told(index);
+        read(connection, sql)
+    });
+    let answers = answers.collect();
     // Nothing to keep either way.
     let _ = connection.execute_batch("rollback");
-    answer
+    answers
 }
 
 /// One statement, and one that reads: DuckDB's own parser decides. It serializes nothing but selects, which include

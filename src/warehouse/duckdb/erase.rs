@@ -7,6 +7,7 @@ use super::super::dialect::DUCKDB;
 use super::super::erase::{self, ERASED, Erasure, WORD};
 use super::super::plan::{Cell, Stage};
 use super::open::Session;
+use super::schema::write_turn;
 use super::{Bound, failed, in_transaction};
 
 pub(super) fn known_as(
@@ -36,7 +37,7 @@ pub(super) fn known_as(
 
 pub(super) fn erase(session: &Session, erasure: &Erasure) -> Result<(), WarehouseError> {
     let connection = session.connection();
-    let _turn = session.write_turn();
+    let _turn = write_turn(session)?;
     let work = |connection: &Connection| -> duckdb::Result<()> {
         connection.execute_batch("begin")?;
         fill(connection, &ERASED, &erase::tracking_cells(erasure))?;
@@ -57,7 +58,7 @@ pub(super) fn erase_customer(
     reason: &str,
 ) -> Result<(), WarehouseError> {
     let connection = session.connection();
-    let _turn = session.write_turn();
+    let _turn = write_turn(session)?;
     let work = |connection: &Connection| -> duckdb::Result<()> {
         connection.execute_batch("begin")?;
         for statement in erase::customer_statements(customer_id, reason, &DUCKDB) {

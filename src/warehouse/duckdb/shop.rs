@@ -11,6 +11,7 @@ use crate::warehouse::shop::{self, Decision, Known, Status};
 use crate::warehouse::{MartState, ShopEntry, ShopOutcome, WarehouseError};
 
 use super::open::Session;
+use super::schema::write_turn;
 use super::{Bound, failed, instant, outcome};
 
 pub(super) fn ledger(session: &Session) -> Result<Vec<ShopEntry>, WarehouseError> {
@@ -34,7 +35,7 @@ pub(super) fn ledger(session: &Session) -> Result<Vec<ShopEntry>, WarehouseError
 /// Makes what depends on the zone anew, if it is another.
 pub(super) fn use_time_zone(session: &Session, zone: &TimeZone) -> Result<bool, WarehouseError> {
     let connection = session.connection();
-    let _turn = session.write_turn();
+    let _turn = write_turn(session)?;
     let work = |connection: &Connection| -> duckdb::Result<bool> {
         let known: Option<String> = connection.query_row(shop::ZONE, [], |row| row.get(0)).optional()?;
         if known.as_deref() == Some(shop::zone_name(zone)) {
@@ -52,7 +53,7 @@ pub(super) fn use_time_zone(session: &Session, zone: &TimeZone) -> Result<bool, 
 
 pub(super) fn load(session: &Session, file: &ShopFile, is_dry: bool) -> Result<ShopOutcome, WarehouseError> {
     let connection = session.connection();
-    let _turn = session.write_turn();
+    let _turn = write_turn(session)?;
     let outcome = merge(connection, file, is_dry);
     if outcome.is_err() {
         // Fails only when no transaction is open any more, which is as good.
@@ -105,6 +106,14 @@ fn merge(connection: &Connection, file: &ShopFile, is_dry: bool) -> Result<ShopO
     for statement in shop::closing_statements(&DUCKDB) {
         connection.execute_batch(&statement).map_err(load)?;
     }
+    if status == Status::Loaded
+        && let Some(sql) = shop::snapshots(file.dataset, &DUCKDB)
+        && connection.query_row(&sql, [], |row| row.get::<_, i64>(0)).map_err(load)? > 0
+    {
+        for statement in shop::absences(file.dataset, &DUCKDB) {
+            connection.execute_batch(&statement).map_err(load)?;
+        }
+    }
     let outcome = connection.query_row(shop::OUTCOME, [], |row| outcome(row, 0)).map_err(load)?;
     failpoint!("shop.before_commit");
     connection.execute_batch(if is_dry { "rollback" } else { "commit" }).map_err(load)?;
@@ -142,7 +151,7 @@ fn stage_rows(connection: &Connection, file: &ShopFile) -> duckdb::Result<u64> {
 
 pub(super) fn refresh_marts(session: &Session, is_rebuild: bool) -> Result<MartState, WarehouseError> {
     let connection = session.connection();
-    let _turn = session.write_turn();
+    let _turn = write_turn(session)?;
     let work = || -> duckdb::Result<MartState> {
         connection.execute_batch("begin")?;
         let as_of: Option<i32> = connection.query_row(

@@ -2,8 +2,8 @@
 
 use jiff::Timestamp;
 use jiff::civil::Date;
-use tokio_postgres::Client;
 use tokio_postgres::types::{FromSql, Type};
+use tokio_postgres::{Client, IsolationLevel, Transaction};
 
 use crate::warehouse::{Answer, Cell, WarehouseError};
 
@@ -12,12 +12,33 @@ const EPOCH_MICROS: i64 = 946_684_800_000_000;
 
 /// Runs one statement that reads, in a transaction that cannot write.
 pub(super) async fn query(client: &mut Client, sql: &str) -> Result<Answer, WarehouseError> {
+    let transaction =
+        client.build_transaction().read_only(true).start().await.map_err(|error| said(&error))?;
+    ask(&transaction, sql).await
+}
+
+/// Runs statements that read, in one transaction that cannot write and sees one moment. `told` gets the index of each
+/// before it runs.
+pub(super) async fn query_together(
+    client: &mut Client,
+    statements: &[String],
+    told: &(dyn Fn(usize) + Send + Sync),
+) -> Result<Vec<Answer>, WarehouseError> {
+    let builder = client.build_transaction().isolation_level(IsolationLevel::RepeatableRead).read_only(true);
+    let transaction = builder.start().await.map_err(|error| said(&error))?;
+    let mut answers = Vec::with_capacity(statements.len());
+    for (index, sql) in statements.iter().enumerate() {
+        told(index);
+        answers.push(ask(&transaction, sql).await?);
+    }
+    Ok(answers)
+}
+
+async fn ask(transaction: &Transaction<'_>, sql: &str) -> Result<Answer, WarehouseError> {
     let sql = sql.trim().trim_end_matches(';').trim();
     if sql.is_empty() {
         return Err(WarehouseError::Query("no statement given".into()));
     }
-    let transaction =
-        client.build_transaction().read_only(true).start().await.map_err(|error| said(&error))?;
     // Preparing takes one statement only.
     let asked = transaction.prepare(sql).await.map_err(|error| said(&error))?;
     let columns: Vec<String> = asked.columns().iter().map(|column| column.name().to_owned()).collect();
@@ -40,7 +61,7 @@ pub(super) async fn query(client: &mut Client, sql: &str) -> Result<Answer, Ware
         let wrapped = format!("select {} from ({sql}\n) as asked ({})", list.join(", "), names.join(", "));
         let numeric: Vec<bool> =
             asked.columns().iter().map(|column| *column.type_() == Type::NUMERIC).collect();
-        return read(&transaction, &wrapped, columns, &numeric).await;
+        return read(transaction, &wrapped, columns, &numeric).await;
     };
     let rows = transaction.query(&statement, &[]).await.map_err(|error| said(&error))?;
     let numeric = vec![false; columns.len()];
@@ -48,7 +69,7 @@ pub(super) async fn query(client: &mut Client, sql: &str) -> Result<Answer, Ware
 }
 
 async fn read(
-    transaction: &tokio_postgres::Transaction<'_>,
+    transaction: &Transaction<'_>,
     sql: &str,
     columns: Vec<String>,
     numeric: &[bool],

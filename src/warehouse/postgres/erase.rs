@@ -1,10 +1,11 @@
 //! Erasing in PostgreSQL.
 
-use tokio_postgres::{Client, Error};
+use tokio_postgres::{Client, Error, Transaction};
 
+use super::super::WarehouseError;
 use super::super::dialect::POSTGRES;
 use super::super::erase::{self, ERASED, Erasure, WORD};
-use super::{LOCK, TEXT, copy, vacuum};
+use super::{LOCK, TEXT, begin, copy, failed, vacuum};
 
 pub(super) async fn known_as(
     client: &Client,
@@ -21,9 +22,15 @@ pub(super) async fn known_as(
     Ok(rows.iter().map(|row| row.get(0)).collect())
 }
 
-pub(super) async fn erase(client: &mut Client, erasure: &Erasure) -> Result<(), Error> {
-    let transaction = client.transaction().await?;
-    transaction.execute("select pg_advisory_xact_lock($1)", &[&LOCK]).await?;
+pub(super) async fn erase(client: &mut Client, erasure: &Erasure) -> Result<(), WarehouseError> {
+    const WHAT: &str = "erase";
+    let transaction = begin(client, LOCK, WHAT).await?;
+    erase_in(transaction, erasure).await.map_err(|error| failed(WHAT, &error))?;
+    vacuum(client, &erase::TOUCHED).await;
+    Ok(())
+}
+
+async fn erase_in(transaction: Transaction<'_>, erasure: &Erasure) -> Result<(), Error> {
     let stages = [(&ERASED, erase::tracking_cells(erasure)), (&WORD, erase::word_cells(erasure))];
     for (stage, rows) in stages {
         transaction.batch_execute(&format!("{} on commit drop", stage.ddl(TEXT))).await?;
@@ -36,9 +43,7 @@ pub(super) async fn erase(client: &mut Client, erasure: &Erasure) -> Result<(), 
             if is_table { statement.replacen(" as\n", " on commit drop as\n", 1) } else { statement };
         transaction.batch_execute(&statement).await?;
     }
-    transaction.commit().await?;
-    vacuum(client, &erase::TOUCHED).await;
-    Ok(())
+    transaction.commit().await
 }
 
 fn key_part(column: &str) -> String {

@@ -18,7 +18,7 @@ use crate::warehouse::plan::Cell;
 use crate::warehouse::shop::{self, Decision, Known, Status};
 use crate::warehouse::{MartState, SCHEMA_VERSION, ShopEntry, ShopOutcome, WarehouseError};
 
-use super::{LOCK_SHOP, TEXT, copy, execute, failed, outcome, run_locked};
+use super::{LOCK_SHOP, TEXT, begin, copy, execute, failed, outcome, run_locked};
 
 /// Compiling these statements takes longer than it saves; a large file takes its time; and the planner needs to know of a
 /// stage how large it is, not what is in it.
@@ -48,16 +48,15 @@ pub(super) async fn ledger(client: &Client) -> Result<Vec<ShopEntry>, tokio_post
 }
 
 /// Makes what depends on the zone anew, if it is another.
-pub(super) async fn use_time_zone(
-    client: &mut Client,
-    zone: &TimeZone,
-) -> Result<bool, tokio_postgres::Error> {
+pub(super) async fn use_time_zone(client: &mut Client, zone: &TimeZone) -> Result<bool, WarehouseError> {
+    const WHAT: &str = "set the time zone";
     // Mostly it is the same: nobody waits for a lock then.
-    let known: Option<String> = client.query_opt(shop::ZONE, &[]).await?.map(|row| row.get(0));
+    let known = client.query_opt(shop::ZONE, &[]).await.map_err(|error| failed(WHAT, &error))?;
+    let known: Option<String> = known.map(|row| row.get(0));
     if known.as_deref() == Some(shop::zone_name(zone)) {
         return Ok(false);
     }
-    run_locked(client, LOCK_SHOP, &shop::zone_statements(zone, &POSTGRES)).await?;
+    run_locked(client, LOCK_SHOP, WHAT, &shop::zone_statements(zone, &POSTGRES)).await?;
     Ok(true)
 }
 
@@ -66,22 +65,11 @@ pub(super) async fn load(
     file: Arc<ShopFile>,
     is_dry: bool,
 ) -> Result<ShopOutcome, WarehouseError> {
-    let load = |error: tokio_postgres::Error| failed(&format!("load {}", file.ledger_name), &error);
+    let what = format!("load {}", file.ledger_name);
+    let load = |error: tokio_postgres::Error| failed(&what, &error);
     make_partitions(client, &file).await.map_err(load)?;
-    let transaction = client.transaction().await.map_err(load)?;
-    transaction.execute("select pg_advisory_xact_lock($1)", &[&LOCK_SHOP]).await.map_err(load)?;
+    let transaction = begin(client, LOCK_SHOP, &what).await?;
     transaction.batch_execute(SETTINGS).await.map_err(load)?;
-    // Another program may have brought the schema further since we looked: what we write would not fit it.
-    let version: i32 = transaction
-        .query_one("select coalesce(max(version), 0) from raw.schema_version", &[])
-        .await
-        .map_err(load)?
-        .get(0);
-    if version != SCHEMA_VERSION {
-        return Err(WarehouseError::Refused(format!(
-            "the schema is at version {version}, and this program writes {SCHEMA_VERSION}: use one of one age"
-        )));
-    }
     failpoint!("shop.after_begin");
     let (status, generation) = match shop::decide(&file, known(&transaction, &file).await.map_err(load)?) {
         Decision::Nothing(outcome) => return Ok(ShopOutcome { outcome, is_new: false }),
@@ -118,6 +106,14 @@ pub(super) async fn load(
     }
     for statement in shop::closing_statements(&POSTGRES) {
         transaction.batch_execute(&statement).await.map_err(load)?;
+    }
+    if status == Status::Loaded
+        && let Some(sql) = shop::snapshots(file.dataset, &POSTGRES)
+        && transaction.query_one(&sql, &[]).await.map_err(load)?.get::<_, i64>(0) > 0
+    {
+        for statement in shop::absences(file.dataset, &POSTGRES) {
+            execute(&transaction, &statement).await.map_err(load)?;
+        }
     }
     let row = transaction.query_one(shop::OUTCOME, &[]).await.map_err(load)?;
     let outcome = outcome(&row, 0);
@@ -169,6 +165,13 @@ async fn make_partitions(client: &mut Client, file: &ShopFile) -> Result<(), tok
     }
     let transaction = client.transaction().await?;
     transaction.execute("select pg_advisory_xact_lock($1)", &[&LOCK_SHOP]).await?;
+    if super::version(&transaction).await? != SCHEMA_VERSION {
+        // The load that follows says so.
+        return Ok(());
+    }
+    // A reader may hold the table for long, as an audit does: all others would wait behind us. Tried again later. After the
+    // lock of ours, which it would count for, too.
+    transaction.batch_execute("set local lock_timeout = '5s'").await?;
     for month in transaction.query(MISSING, &[&first, &last]).await? {
         let (name, from, to): (String, String, String) = (month.get(0), month.get(1), month.get(2));
         let make = format!(
@@ -233,9 +236,13 @@ async fn stage_rows(
 pub(super) async fn refresh_marts(
     client: &mut Client,
     is_rebuild: bool,
-) -> Result<MartState, tokio_postgres::Error> {
-    let transaction = client.transaction().await?;
-    transaction.execute("select pg_advisory_xact_lock($1)", &[&LOCK_SHOP]).await?;
+) -> Result<MartState, WarehouseError> {
+    const WHAT: &str = "bring the marts up to date";
+    let transaction = begin(client, LOCK_SHOP, WHAT).await?;
+    refresh(transaction, is_rebuild).await.map_err(|error| failed(WHAT, &error))
+}
+
+async fn refresh(transaction: Transaction<'_>, is_rebuild: bool) -> Result<MartState, tokio_postgres::Error> {
     transaction.batch_execute(SETTINGS).await?;
     let sql = format!(
         "select to_char(as_of, 'YYYY-MM-DD') from ({}) as complete (as_of)",

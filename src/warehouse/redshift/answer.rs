@@ -6,21 +6,46 @@
 use jiff::Timestamp;
 use jiff::civil::DateTime;
 use tokio_postgres::types::Type;
-use tokio_postgres::{Client, SimpleQueryMessage};
+use tokio_postgres::{Client, IsolationLevel, SimpleQueryMessage, Transaction};
 
 use crate::warehouse::dialect::REDSHIFT;
 use crate::warehouse::{Answer, Cell, WarehouseError};
 
 /// Runs one statement that reads.
 pub(super) async fn query(client: &mut Client, sql: &str, is_lab: bool) -> Result<Answer, WarehouseError> {
+    let transaction =
+        client.build_transaction().read_only(true).start().await.map_err(|error| said(&error))?;
+    ask(&transaction, sql, is_lab).await
+}
+
+/// Runs statements that read, in one transaction: all see the moment of its first, as Redshift has it by itself and a
+/// lab has to be told. `told` gets the index of each before it runs.
+pub(super) async fn query_together(
+    client: &mut Client,
+    statements: &[String],
+    told: &(dyn Fn(usize) + Send + Sync),
+    is_lab: bool,
+) -> Result<Vec<Answer>, WarehouseError> {
+    let mut builder = client.build_transaction().read_only(true);
+    if is_lab {
+        builder = builder.isolation_level(IsolationLevel::RepeatableRead);
+    }
+    let transaction = builder.start().await.map_err(|error| said(&error))?;
+    let mut answers = Vec::with_capacity(statements.len());
+    for (index, sql) in statements.iter().enumerate() {
+        told(index);
+        answers.push(ask(&transaction, sql, is_lab).await?);
+    }
+    Ok(answers)
+}
+
+async fn ask(transaction: &Transaction<'_>, sql: &str, is_lab: bool) -> Result<Answer, WarehouseError> {
     let sql = sql.trim().trim_end_matches(';').trim();
     if sql.is_empty() {
         return Err(WarehouseError::Query("no statement given".into()));
     }
     let sql = REDSHIFT.quoted(sql);
     let sql = if is_lab { super::lab::translate(&sql) } else { sql };
-    let transaction =
-        client.build_transaction().read_only(true).start().await.map_err(|error| said(&error))?;
     let asked = transaction.prepare(&sql).await.map_err(|error| said(&error))?;
     let kinds: Vec<Type> = asked.columns().iter().map(|column| column.type_().clone()).collect();
     let columns: Vec<String> = asked.columns().iter().map(|column| column.name().to_owned()).collect();

@@ -11,7 +11,9 @@ use crate::retail::read::{ShopFile, Source};
 use crate::warehouse::dialect::REDSHIFT;
 use crate::warehouse::erase::{ERASED, TOUCHED, TOUCHED_OF_CUSTOMER, WORD, customer_statements};
 use crate::warehouse::plan::{STAGES, Stage};
+use crate::warehouse::question_parts;
 use crate::warehouse::shop::{self, FILE, FINDING, REJECT, Status};
+use crate::warehouse::waiting::WAITING_LINES;
 
 use super::sql::{self, Access, Filled, Step};
 
@@ -53,6 +55,11 @@ fn sample(dataset: Dataset) -> ShopFile {
     )
 }
 
+/// A transaction that writes these.
+fn locked(parts: impl IntoIterator<Item = String>) -> Vec<String> {
+    transaction([sql::LOCK.to_owned(), sql::VERSION.to_owned()].into_iter().chain(parts))
+}
+
 /// A transaction of these.
 fn transaction(parts: impl IntoIterator<Item = String>) -> Vec<String> {
     std::iter::once("begin".to_owned()).chain(parts).chain(std::iter::once("commit".to_owned())).collect()
@@ -63,7 +70,8 @@ fn texts(steps: Vec<Step>) -> impl Iterator<Item = String> {
 }
 
 fn shop_transaction(file: &ShopFile, steps: Vec<Step>) -> Vec<String> {
-    transaction([sql::LOCK.to_owned(), shop::known(file, &REDSHIFT)].into_iter().chain(texts(steps)))
+    let asked = [shop::known(file, &REDSHIFT)].into_iter().chain(shop::snapshots(file.dataset, &REDSHIFT));
+    locked(asked.chain(texts(steps)))
 }
 
 fn schema() -> Vec<String> {
@@ -79,8 +87,16 @@ fn load_shop(dataset: Dataset) -> Vec<String> {
     let stages = [filled(&FILE), filled(&REJECT), filled(&FINDING), filled(shop::rows_stage(dataset))];
     shop_transaction(
         &file,
-        sql::shop_load(Some(dataset), &stages, shop::merge(dataset, &REDSHIFT), &access()),
+        sql::shop_load(Some(dataset), &stages, shop::merge(dataset, &REDSHIFT), vec![], &access()),
     )
+}
+
+/// A file of a dataset of which there are full snapshots, whether it is one or not.
+fn load_with_snapshots() -> Vec<String> {
+    let dataset = Dataset::Customers;
+    let stages = [filled(&FILE), filled(&REJECT), filled(&FINDING), filled(shop::rows_stage(dataset))];
+    let (merge, absences) = (shop::merge(dataset, &REDSHIFT), shop::absences(dataset, &REDSHIFT));
+    shop_transaction(&sample(dataset), sql::shop_load(Some(dataset), &stages, merge, absences, &access()))
 }
 
 fn load_repaired() -> Vec<String> {
@@ -88,27 +104,27 @@ fn load_repaired() -> Vec<String> {
     let stages = [filled(&FILE), empty(&REJECT), empty(&FINDING), filled(shop::rows_stage(dataset))];
     let mut merge = shop::merge(dataset, &REDSHIFT);
     merge.push(shop::resolve(dataset, &REDSHIFT));
-    shop_transaction(&sample(dataset), sql::shop_load(Some(dataset), &stages, merge, &access()))
+    shop_transaction(&sample(dataset), sql::shop_load(Some(dataset), &stages, merge, vec![], &access()))
 }
 
 fn load_nothing(file: &ShopFile, status: Status, reject: Filled) -> Vec<String> {
     let stages = [filled(&FILE), reject, empty(&FINDING)];
     let merge = vec![shop::no_merge(file, status, &REDSHIFT)];
-    shop_transaction(file, sql::shop_load(None, &stages, merge, &access()))
+    shop_transaction(file, sql::shop_load(None, &stages, merge, vec![], &access()))
 }
 
 fn marts(is_rebuild: bool) -> Vec<String> {
     let refresh = sql::mart_refresh(is_rebuild, jiff::civil::date(2026, 7, 9));
-    transaction([sql::LOCK.to_owned()].into_iter().chain(sql::mart_state()).chain(texts(refresh)))
+    locked(sql::mart_state().into_iter().chain(texts(refresh)))
 }
 
 fn erase() -> Vec<String> {
     let before = sql::erasure_stage(&[filled(&ERASED), filled(&WORD)], &access());
     let erasing = sql::erasure(&filled(&sql::ERASED_KEY), &before, &access());
-    transaction(texts(before).chain([sql::ERASED_CHECKPOINTS.to_owned()]).chain(texts(erasing)))
+    locked(texts(before).chain([sql::ERASED_CHECKPOINTS.to_owned()]).chain(texts(erasing)))
         .into_iter()
         .chain(sql::vacuum(&TOUCHED))
-        .chain(transaction(customer_statements(7, "ticket 4711", &REDSHIFT)))
+        .chain(locked(customer_statements(7, "ticket 4711", &REDSHIFT)))
         .chain(sql::vacuum(&TOUCHED_OF_CUSTOMER))
         .collect()
 }
@@ -119,9 +135,10 @@ fn questions() -> Vec<String> {
         include_str!("../sql/named/stuck.sql"),
         include_str!("../sql/named/couriers.sql"),
         include_str!("../sql/named/loads.sql"),
-        include_str!("../sql/audit/checks.sql"),
         include_str!("../sql/named/ceased-selling.sql"),
+        include_str!("../sql/named/delisted.sql"),
         include_str!("../sql/named/rejects.sql"),
+        include_str!("../sql/named/waiting-lines.sql"),
     ];
     let named = named.iter().map(|script| {
         REDSHIFT.statements(script).concat().replace("{as_of}", "(select max(as_of) from mart.published)")
@@ -134,7 +151,9 @@ fn questions() -> Vec<String> {
         .chain([sql::VERSION.to_owned()])
         .chain(sql::loaded(&odd))
         .chain([sql::landed_until(), sql::shop_ledger(), sql::known_as(&ids, Some("1Z999"))])
+        .chain([REDSHIFT.quoted(WAITING_LINES)])
         .chain(named)
+        .chain(question_parts(include_str!("../sql/audit/checks.sql"), "redshift"))
         .collect()
 }
 
@@ -143,8 +162,9 @@ fn all() -> Vec<(String, Vec<String>)> {
     let twelve = "1,2026-07-08 00:00:00.0,1,CLOSED\n".repeat(12);
     let mut all = vec![
         ("schema".to_owned(), schema()),
-        ("load_trackings".to_owned(), transaction(texts(sql::tracking_load(&trackings, &access())))),
+        ("load_trackings".to_owned(), locked(texts(sql::tracking_load(&trackings, &access())))),
         ("load_repaired".to_owned(), load_repaired()),
+        ("load_with_snapshots".to_owned(), load_with_snapshots()),
         (
             "load_rejected".to_owned(),
             load_nothing(&sample(Dataset::Orders), Status::Rejected, filled(&REJECT)),

@@ -20,7 +20,7 @@ pub(super) const SESSION: [&str; 3] =
 /// Said on connections for questions, too, in milliseconds. A load takes the time that it takes, and waits for its turn.
 pub(super) const QUESTION_TIMEOUT: &str = "set statement_timeout to 600000";
 
-/// First in each transaction that writes: one writes at a time. It is no query, so what the transaction sees begins
+/// First in each transaction that writes, with [`VERSION`] behind it: one writes at a time. It is no query, so what the transaction sees begins
 /// behind it ("Serializable isolation": a snapshot is taken by the first SELECT or DML), and nobody reads this table.
 pub(super) const LOCK: &str = "lock \"raw\".load_lock";
 
@@ -190,10 +190,9 @@ pub(super) fn landed_until() -> String {
     )
 }
 
-/// A load of trackings, between begin and commit.
+/// A load of trackings, between [`LOCK`] and commit.
 pub(super) fn tracking_load(filled: &[Filled], access: &Access) -> Vec<Step> {
-    let mut steps = vec![Step::Run(LOCK.to_owned())];
-    steps.extend(stage(filled, access));
+    let mut steps = stage(filled, access);
     steps.extend(runs(plan::merge_statements(&REDSHIFT, TRACKING_WRITE)));
     steps.push(audit(&[include_str!("../sql/redshift/audit/tracking.sql")]));
     steps.push(Step::Outcomes(REDSHIFT.quoted(plan::OUTCOMES)));
@@ -202,17 +201,23 @@ pub(super) fn tracking_load(filled: &[Filled], access: &Access) -> Vec<Step> {
 }
 
 /// A load of a file of the shop, between what is known of it and commit. `merge`: from [`shop::merge`], with
-/// [`shop::resolve`], or [`shop::no_merge`].
+/// [`shop::resolve`], or [`shop::no_merge`]. `absences`: from [`shop::absences`], none where there is no full snapshot.
 pub(super) fn shop_load(
     dataset: Option<Dataset>,
     filled: &[Filled],
     merge: Vec<String>,
+    absences: Vec<String>,
     access: &Access,
 ) -> Vec<Step> {
+    let mut audits = shop_audit(dataset).to_vec();
+    if !absences.is_empty() {
+        audits.push(include_str!("../sql/redshift/audit/absence.sql"));
+    }
     let mut steps = stage(filled, access);
     steps.extend(runs(merge));
     steps.extend(runs(shop::closing_statements(&REDSHIFT)));
-    steps.push(audit(shop_audit(dataset)));
+    steps.extend(runs(absences));
+    steps.push(audit(&audits));
     steps.push(Step::Outcomes(REDSHIFT.quoted(shop::OUTCOME)));
     steps.extend(let_go(&steps));
     steps
@@ -267,12 +272,10 @@ pub(super) fn known_as(ids: &[String], number: Option<&str>) -> String {
         .replace("{wanted}", &wanted.join("\n  union all "))
 }
 
-/// First of an erasure: the stage tables of whom and what.
+/// First of an erasure, behind [`LOCK`]: the stage tables of whom and what.
 pub(super) fn erasure_stage(filled: &[Filled; 2], access: &Access) -> Vec<Step> {
     debug_assert!(filled[0].stage.table == ERASED.table && filled[1].stage.table == WORD.table);
-    let mut steps = vec![Step::Run(LOCK.to_owned())];
-    steps.extend(stage(filled, access));
-    steps
+    stage(filled, access)
 }
 
 /// Then the checkpoints whose keys are to be made anew: (checkpoint_key, source_tracking_id, courier,

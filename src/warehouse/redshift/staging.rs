@@ -8,6 +8,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use flate2::Compression;
 use flate2::write::GzEncoder;
+use tracing::warn;
 
 use crate::warehouse::WarehouseError;
 use crate::warehouse::plan::{Cell, Stage};
@@ -102,10 +103,80 @@ impl Staged {
         Ok(Filled { stage: packed.stage, manifest: Some(url) })
     }
 
-    /// Lets go of all. What cannot be removed expires by the bucket's own rule.
+    /// Lets go of all. What cannot be removed expires by the bucket's own rule, if it has one: so it is said.
     pub(super) async fn remove(self) {
         for url in self.urls {
-            let _ = self.staging.remove(&url).await;
+            if let Err(error) = self.staging.remove(&url).await {
+                warn!(key = %url, %error, "cannot remove {url}, whose rows are loaded or given up: it stays in the staging bucket");
+            }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use crate::warehouse::plan::STAGES;
+
+    use super::*;
+
+    /// Takes everything, and lets go of nothing that is a manifest.
+    struct Clinging(Mutex<Vec<String>>);
+
+    #[async_trait]
+    impl Staging for Clinging {
+        async fn put(&self, name: &str, _: Bytes) -> Result<String, WarehouseError> {
+            Ok(format!("s3://bucket/{name}"))
+        }
+
+        async fn get(&self, url: &str) -> Result<Bytes, WarehouseError> {
+            Err(WarehouseError::Unavailable(format!("cannot read {url}")))
+        }
+
+        async fn remove(&self, url: &str) -> Result<(), WarehouseError> {
+            self.0.lock().expect("no test panics with it").push(url.to_owned());
+            if url.ends_with(".manifest") {
+                return Err(WarehouseError::Unavailable("S3 answered AccessDenied".into()));
+            }
+            Ok(())
+        }
+    }
+
+    /// What was logged.
+    #[derive(Clone, Default)]
+    struct Log(Arc<Mutex<Vec<u8>>>);
+
+    impl Write for Log {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            self.0.lock().expect("no test panics with it").extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[tokio::test]
+    async fn what_cannot_be_removed_is_said_by_its_key_and_the_rest_goes() {
+        let log = Log::default();
+        let written = log.clone();
+        let subscriber =
+            tracing_subscriber::fmt().with_writer(move || written.clone()).with_ansi(false).finish();
+        let _guard = tracing::subscriber::set_default(subscriber);
+        let staging = Arc::new(Clinging(Mutex::default()));
+        let mut staged = Staged::new(Arc::clone(&staging) as Arc<dyn Staging>);
+        let cells: Vec<Cell<'_>> = STAGES[0].columns.iter().map(|_| Cell::Text("planted-row")).collect();
+        staged.put(Packed::of(STAGES[0], &[cells])).await.expect("staged");
+        let manifest = staged.urls.last().cloned().expect("a manifest");
+
+        staged.remove().await;
+
+        assert_eq!(staging.0.lock().expect("no test panics with it").len(), 2, "all were tried");
+        let log = String::from_utf8(log.0.lock().expect("no test panics with it").clone()).expect("UTF-8");
+        assert_eq!(log.matches(" WARN ").count(), 1, "{log}");
+        assert!(log.contains(&format!("key={manifest}")) && log.contains("AccessDenied"), "{log}");
+        assert!(!log.contains("planted-row"), "{log}");
     }
 }

@@ -6,9 +6,9 @@ use bytes::Bytes;
 use futures_util::SinkExt;
 use tokio_postgres::{SimpleQueryMessage, Transaction};
 
-use crate::warehouse::WarehouseError;
+use crate::warehouse::{WarehouseError, check_version};
 
-use super::sql::Step;
+use super::sql::{self, Step};
 use super::staging::Staged;
 use super::{RedshiftWarehouse, failed, lab};
 
@@ -24,6 +24,13 @@ pub(super) struct Work<'a> {
 }
 
 impl Work<'_> {
+    /// First of what writes: waits for its turn, and looks whether the schema is the one that this program writes.
+    pub(super) async fn lock(&self) -> Result<(), WarehouseError> {
+        self.rows(sql::LOCK).await?;
+        let found = number(&self.rows(sql::VERSION).await?);
+        check_version(i32::try_from(found).unwrap_or(i32::MAX))
+    }
+
     /// Rows of one statement.
     pub(super) async fn rows(&self, sql: &str) -> Result<Rows, WarehouseError> {
         if self.warehouse.is_lab

@@ -35,6 +35,7 @@ pub(in crate::warehouse) const FILE: Stage = Stage {
         ("closes_on", Day),
         ("money_cents", Bigint),
         ("has_repeats", Boolean),
+        ("is_full", Boolean),
     ],
 };
 
@@ -174,6 +175,7 @@ pub(in crate::warehouse) fn file_row(file: &ShopFile, status: Status, generation
         Cell::Day(file.version.closes_on),
         Cell::Int(if status == Status::Loaded { report.money_cents } else { 0 }),
         Cell::Bool(report.has_repeats),
+        Cell::Bool(file.is_full),
     ]
 }
 

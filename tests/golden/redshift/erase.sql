@@ -4,6 +4,8 @@ begin;
 
 lock "raw".load_lock;
 
+select coalesce(max(version), 0) from "raw".schema_version;
+
 create temp table stage_erased (source_tracking_id varchar(65535), with_numbers boolean);
 
 copy stage_erased
@@ -136,6 +138,10 @@ vacuum delete only "raw".rejected_row;
 
 begin;
 
+lock "raw".load_lock;
+
+select coalesce(max(version), 0) from "raw".schema_version;
+
 insert into "raw".erased_customer (customer_id, erased_at, reason)
 select g.customer_id, cast(sysdate as timestamptz), g.reason
 from (select 7 as customer_id, cast('ticket 4711' as varchar(65535)) as reason) as g
@@ -143,6 +149,8 @@ left join "raw".erased_customer as e on e.customer_id = g.customer_id
 where e.customer_id is null;
 
 delete from base.customer_pii where customer_id = 7;
+
+delete from base.absence where dataset = 'customers' and id = 7;
 
 update "raw".retail_customers set customer_fname = null, customer_lname = null, customer_street = null
 where customer_id = 7;
@@ -155,6 +163,8 @@ where dataset = 'customers' and line > 0
 commit;
 
 vacuum delete only base.customer_pii;
+
+vacuum delete only base.absence;
 
 vacuum delete only "raw".retail_customers;
 

@@ -4,9 +4,11 @@ begin;
 
 lock "raw".load_lock;
 
-with known as (select * from "raw".loaded_file where dataset = 'order_items' and (file = 'order_items/2026-07-09.csv' or sha256 = '6679b87d978cc6f7c0535b7b6a13899a9f4f006e32278713755cac05e20245ce')), parted as (select distinct k.file, k.generation from known as k join "raw".loaded_file as b on b.dataset = k.dataset and b.status in ('loaded', 'superseded') and (((b.version_at > k.version_at or (b.version_at = k.version_at and b.file > k.file)) and (cast('2026-07-09 00:00:00.000000+00' as timestamptz) > b.version_at or (cast('2026-07-09 00:00:00.000000+00' as timestamptz) = b.version_at and 'order_items/2026-07-09.csv' > b.file))) or ((b.version_at > cast('2026-07-09 00:00:00.000000+00' as timestamptz) or (b.version_at = cast('2026-07-09 00:00:00.000000+00' as timestamptz) and b.file > 'order_items/2026-07-09.csv')) and (k.version_at > b.version_at or (k.version_at = b.version_at and k.file > b.file))))) select k.generation, coalesce(k.sha256, ''), p.file is null, k.file, k.status, k.lines, k.inserted, k.updated, k.unchanged, k.duplicate, k.conflict, k.waiting, k.rejected from known as k left join parted as p on p.file = k.file and p.generation = k.generation;
+select coalesce(max(version), 0) from "raw".schema_version;
 
-create temp table stage_shop_file (file varchar(65535), source_file varchar(65535), generation integer, source_generation integer, dataset varchar(65535), status varchar(65535), lines bigint, rejected bigint, sha256 varchar(65535), bytes bigint, modified_at timestamptz, version_at timestamptz, closes_on date, money_cents bigint, has_repeats boolean);
+with known as (select * from "raw".loaded_file where dataset = 'order_items' and (file = 'order_items/2026-07-09.csv' or sha256 = '6679b87d978cc6f7c0535b7b6a13899a9f4f006e32278713755cac05e20245ce')), parted as (select distinct k.file, k.generation from known as k join "raw".loaded_file as b on b.dataset = k.dataset and b.status in ('loaded', 'superseded') and (((b.version_at > k.version_at or (b.version_at = k.version_at and b.file > k.file)) and (cast('2026-07-09 00:00:00.000000+00' as timestamptz) > b.version_at or (cast('2026-07-09 00:00:00.000000+00' as timestamptz) = b.version_at and 'order_items/2026-07-09.csv' > b.file))) or ((b.version_at > cast('2026-07-09 00:00:00.000000+00' as timestamptz) or (b.version_at = cast('2026-07-09 00:00:00.000000+00' as timestamptz) and b.file > 'order_items/2026-07-09.csv')) and (k.version_at > b.version_at or (k.version_at = b.version_at and k.file > b.file))))) select k.generation, coalesce(k.sha256, ''), p.file is null and k.version_at <= cast('2026-07-09 00:00:00.000000+00' as timestamptz) and k.is_full = false, k.file, k.status, k.lines, k.inserted, k.updated, k.unchanged, k.duplicate, k.conflict, k.waiting, k.rejected from known as k left join parted as p on p.file = k.file and p.generation = k.generation;
+
+create temp table stage_shop_file (file varchar(65535), source_file varchar(65535), generation integer, source_generation integer, dataset varchar(65535), status varchar(65535), lines bigint, rejected bigint, sha256 varchar(65535), bytes bigint, modified_at timestamptz, version_at timestamptz, closes_on date, money_cents bigint, has_repeats boolean, is_full boolean);
 
 copy stage_shop_file
 from 's3://bucket/staging/load-1/stage_shop_file.manifest'
@@ -66,13 +68,14 @@ where n.nth = 1;
 create temp table item_known as
 select
   l.order_item_id, l.order_id, l.order_date, l.product_id, l.quantity, l.unit_price, l.line_amount,
-  l.order_status_key, l.version_at, l.file, l.generation, l.line, false as is_waiting
+  l.order_status_key, l.version_at, l.file, l.generation, l.line, false as is_waiting,
+  cast(null as timestamptz) as waiting_since
 from base.fct_order_line as l
 where l.order_item_id in (select order_item_id from item_last)
 union all
 select
   w.order_item_id, w.order_id, cast(null as date), w.product_id, w.quantity, w.unit_price, w.line_amount,
-  cast(null as bigint), w.version_at, w.file, w.generation, w.line, true as is_waiting
+  cast(null as bigint), w.version_at, w.file, w.generation, w.line, true as is_waiting, w.waiting_since
 from "raw".waiting_order_line as w
 join item_last as i on i.order_item_id = w.order_item_id;
 
@@ -142,7 +145,7 @@ select
   i.order_item_quantity as quantity,
   cast(i.price_cents * 0.01 as decimal(12, 2)) as unit_price,
   cast(i.subtotal_cents * 0.01 as decimal(14, 2)) as line_amount,
-  f.version_at, f.source_file as file, f.source_generation as generation, i.line
+  f.version_at, f.source_file as file, f.source_generation as generation, i.line, k.waiting_since
 from item_last as i
 cross join stage_shop_file as f
 left join item_known as k on k.order_item_id = i.order_item_id
@@ -208,7 +211,8 @@ insert into "raw".waiting_order_line (
 )
 select
   l.order_item_id, l.order_id, l.product_id, l.quantity, l.unit_price, l.line_amount, l.version_at, l.file,
-  l.generation, l.line, cast(sysdate as timestamptz)
+  l.generation, l.line,
+  coalesce(l.waiting_since, cast(sysdate as timestamptz))
 from line_put as l
 left join line_fact as n on n.order_item_id = l.order_item_id
 where n.order_item_id is null;
@@ -245,7 +249,8 @@ where status = 'duplicate' and dataset in (select dataset from stage_shop_file w
   and exists (
     select 1
     from "raw".loaded_file as d
-    join "raw".loaded_file as t on t.dataset = d.dataset and t.sha256 = d.sha256 and t.status in ('loaded', 'superseded')
+    join "raw".loaded_file as t
+      on t.dataset = d.dataset and t.sha256 = d.sha256 and t.is_full = d.is_full and t.status in ('loaded', 'superseded')
     cross join stage_shop_file as s
     where d.file = loaded_file.file and d.generation = loaded_file.generation
       and d.status = 'duplicate' and d.dataset = s.dataset
@@ -258,14 +263,15 @@ where status = 'duplicate' and dataset in (select dataset from stage_shop_file w
 
 insert into "raw".loaded_file (
   file, generation, dataset, status, lines, inserted, updated, unchanged, duplicate, conflict, waiting, rejected,
-  landed_at, loaded_at, sha256, bytes, modified_at, version_at, closes_on, money_total
+  landed_at, loaded_at, sha256, bytes, modified_at, version_at, closes_on, money_total, is_full
 )
 select
   s.file, s.generation, s.dataset, s.status, s.lines,
   coalesce(o.inserted, 0), coalesce(o.updated, 0), coalesce(o.unchanged, 0), coalesce(o.duplicate, 0),
   coalesce(o.conflict, 0), coalesce(o.waiting, 0), s.rejected,
   s.modified_at, cast(sysdate as timestamptz), s.sha256, s.bytes, s.modified_at, s.version_at, s.closes_on,
-  cast(s.money_cents * 0.01 as decimal(18, 2))
+  cast(s.money_cents * 0.01 as decimal(18, 2)),
+  s.is_full and s.file = s.source_file
 from stage_shop_file as s
 cross join (
   select

@@ -4,9 +4,11 @@ begin;
 
 lock "raw".load_lock;
 
-with known as (select * from "raw".loaded_file where dataset = 'orders' and (file = 'orders/2026-07-09.csv' or sha256 = 'db6cc8df53f91a7f769d927fd788f45d03ebdec90b9958e54383dd8632f11baf')), parted as (select distinct k.file, k.generation from known as k join "raw".loaded_file as b on b.dataset = k.dataset and b.status in ('loaded', 'superseded') and (((b.version_at > k.version_at or (b.version_at = k.version_at and b.file > k.file)) and (cast('2026-07-09 00:00:00.000000+00' as timestamptz) > b.version_at or (cast('2026-07-09 00:00:00.000000+00' as timestamptz) = b.version_at and 'orders/2026-07-09.csv' > b.file))) or ((b.version_at > cast('2026-07-09 00:00:00.000000+00' as timestamptz) or (b.version_at = cast('2026-07-09 00:00:00.000000+00' as timestamptz) and b.file > 'orders/2026-07-09.csv')) and (k.version_at > b.version_at or (k.version_at = b.version_at and k.file > b.file))))) select k.generation, coalesce(k.sha256, ''), p.file is null, k.file, k.status, k.lines, k.inserted, k.updated, k.unchanged, k.duplicate, k.conflict, k.waiting, k.rejected from known as k left join parted as p on p.file = k.file and p.generation = k.generation;
+select coalesce(max(version), 0) from "raw".schema_version;
 
-create temp table stage_shop_file (file varchar(65535), source_file varchar(65535), generation integer, source_generation integer, dataset varchar(65535), status varchar(65535), lines bigint, rejected bigint, sha256 varchar(65535), bytes bigint, modified_at timestamptz, version_at timestamptz, closes_on date, money_cents bigint, has_repeats boolean);
+with known as (select * from "raw".loaded_file where dataset = 'orders' and (file = 'orders/2026-07-09.csv' or sha256 = 'db6cc8df53f91a7f769d927fd788f45d03ebdec90b9958e54383dd8632f11baf')), parted as (select distinct k.file, k.generation from known as k join "raw".loaded_file as b on b.dataset = k.dataset and b.status in ('loaded', 'superseded') and (((b.version_at > k.version_at or (b.version_at = k.version_at and b.file > k.file)) and (cast('2026-07-09 00:00:00.000000+00' as timestamptz) > b.version_at or (cast('2026-07-09 00:00:00.000000+00' as timestamptz) = b.version_at and 'orders/2026-07-09.csv' > b.file))) or ((b.version_at > cast('2026-07-09 00:00:00.000000+00' as timestamptz) or (b.version_at = cast('2026-07-09 00:00:00.000000+00' as timestamptz) and b.file > 'orders/2026-07-09.csv')) and (k.version_at > b.version_at or (k.version_at = b.version_at and k.file > b.file))))) select k.generation, coalesce(k.sha256, ''), p.file is null and k.version_at <= cast('2026-07-09 00:00:00.000000+00' as timestamptz) and k.is_full = false, k.file, k.status, k.lines, k.inserted, k.updated, k.unchanged, k.duplicate, k.conflict, k.waiting, k.rejected from known as k left join parted as p on p.file = k.file and p.generation = k.generation;
+
+create temp table stage_shop_file (file varchar(65535), source_file varchar(65535), generation integer, source_generation integer, dataset varchar(65535), status varchar(65535), lines bigint, rejected bigint, sha256 varchar(65535), bytes bigint, modified_at timestamptz, version_at timestamptz, closes_on date, money_cents bigint, has_repeats boolean, is_full boolean);
 
 copy stage_shop_file
 from 's3://bucket/staging/load-1/stage_shop_file.manifest'
@@ -163,12 +165,14 @@ from order_put as p
 join base.fct_order as o on o.order_id = p.order_id;
 
 create temp table line_put as
-select order_item_id, order_id, product_id, quantity, unit_price, line_amount, version_at, file, generation, line
+select
+  order_item_id, order_id, product_id, quantity, unit_price, line_amount, version_at, file, generation, line,
+  cast(null as timestamptz) as waiting_since
 from order_line_known
 union all
 select
   w.order_item_id, w.order_id, w.product_id, w.quantity, w.unit_price, w.line_amount, w.version_at, w.file,
-  w.generation, w.line
+  w.generation, w.line, w.waiting_since
 from "raw".waiting_order_line as w
 join order_put as p on p.order_id = w.order_id;
 
@@ -228,7 +232,8 @@ insert into "raw".waiting_order_line (
 )
 select
   l.order_item_id, l.order_id, l.product_id, l.quantity, l.unit_price, l.line_amount, l.version_at, l.file,
-  l.generation, l.line, cast(sysdate as timestamptz)
+  l.generation, l.line,
+  coalesce(l.waiting_since, cast(sysdate as timestamptz))
 from line_put as l
 left join line_fact as n on n.order_item_id = l.order_item_id
 where n.order_item_id is null;
@@ -265,7 +270,8 @@ where status = 'duplicate' and dataset in (select dataset from stage_shop_file w
   and exists (
     select 1
     from "raw".loaded_file as d
-    join "raw".loaded_file as t on t.dataset = d.dataset and t.sha256 = d.sha256 and t.status in ('loaded', 'superseded')
+    join "raw".loaded_file as t
+      on t.dataset = d.dataset and t.sha256 = d.sha256 and t.is_full = d.is_full and t.status in ('loaded', 'superseded')
     cross join stage_shop_file as s
     where d.file = loaded_file.file and d.generation = loaded_file.generation
       and d.status = 'duplicate' and d.dataset = s.dataset
@@ -278,14 +284,15 @@ where status = 'duplicate' and dataset in (select dataset from stage_shop_file w
 
 insert into "raw".loaded_file (
   file, generation, dataset, status, lines, inserted, updated, unchanged, duplicate, conflict, waiting, rejected,
-  landed_at, loaded_at, sha256, bytes, modified_at, version_at, closes_on, money_total
+  landed_at, loaded_at, sha256, bytes, modified_at, version_at, closes_on, money_total, is_full
 )
 select
   s.file, s.generation, s.dataset, s.status, s.lines,
   coalesce(o.inserted, 0), coalesce(o.updated, 0), coalesce(o.unchanged, 0), coalesce(o.duplicate, 0),
   coalesce(o.conflict, 0), coalesce(o.waiting, 0), s.rejected,
   s.modified_at, cast(sysdate as timestamptz), s.sha256, s.bytes, s.modified_at, s.version_at, s.closes_on,
-  cast(s.money_cents * 0.01 as decimal(18, 2))
+  cast(s.money_cents * 0.01 as decimal(18, 2)),
+  s.is_full and s.file = s.source_file
 from stage_shop_file as s
 cross join (
   select

@@ -4,6 +4,8 @@ begin;
 
 lock "raw".load_lock;
 
+select coalesce(max(version), 0) from "raw".schema_version;
+
 create temp table stage_file (file varchar(65535), landed_at timestamptz, lines bigint, is_readable boolean);
 
 copy stage_file

@@ -4,6 +4,8 @@ begin;
 
 lock "raw".load_lock;
 
+select coalesce(max(version), 0) from "raw".schema_version;
+
 select to_char(as_of, 'YYYY-MM-DD') from (select
   case
     when ordered is null or orders_close is null or items_close is null then null

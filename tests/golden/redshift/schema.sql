@@ -838,6 +838,20 @@ left join (
   group by f.customer_id
 ) as l on l.customer_id = o.customer_id;
 
+alter table "raw".loaded_file add column is_full boolean default false;
+
+delete from "raw".loaded_file where status = 'duplicate' and sha256 is not null;
+
+create table base.absence (
+  dataset varchar(65535) not null,
+  id integer not null,
+  absent_from timestamptz not null,
+  absent_until timestamptz not null,
+  file varchar(65535) not null,
+  generation integer not null
+)
+diststyle even sortkey (dataset, id);
+
 create or replace view mart.delivery_performance as
 select
   order_item_id, order_id, tracking_id, order_date, product_id, customer_id, quantity, line_amount, courier, "tag",
@@ -889,6 +903,6 @@ insert into base.business (time_zone) values ('UTC');
 
 update base.dim_date set hours = 24, is_clock_change = false where is_clock_change;
 
-insert into "raw".schema_version (version, applied_at) values (3, cast(sysdate as timestamptz));
+insert into "raw".schema_version (version, applied_at) values (4, cast(sysdate as timestamptz));
 
 commit;

@@ -1,5 +1,6 @@
--- One row per check of what the tables promise: how often it does not hold. One statement, so all of it is seen at one
--- moment; every check reads its tables whole.
+-- One row per check of what the tables promise: how often it does not hold. The checks are asked one by one, all at one
+-- moment: the `union all` between two of them stands alone at the beginning of a line, any other is indented. Every check
+-- reads its tables whole.
 select 'ledger_balance' as name, 'error' as severity, count(*) as failures,
   'files whose outcomes do not add up to their lines' as meaning
 from raw.loaded_file
@@ -105,6 +106,81 @@ where valid_from <> coalesce(before_to, cast('1900-01-01 00:00:00+00' as timesta
   or valid_to <> coalesce(after_from, cast('9999-01-01 00:00:00+00' as timestamptz))
   or is_current <> (after_from is null)
 union all
+select 'absence_span', 'error', count(*), 'absences from full snapshots that overlap, or end before they begin'
+from (
+  select absent_from, absent_until, lead(absent_from) over (partition by dataset, id order by absent_from) as next_from
+  from base.absence
+) as span
+where absent_until <= absent_from or next_from < absent_until
+union all
+select 'absence_snapshot', 'error', count(*), 'absences from a file that is no full snapshot in effect, or has lines that are kept out'
+from base.absence as a
+left join raw.loaded_file as l
+  on l.file = a.file and l.generation = a.generation and l.dataset = a.dataset and l.version_at = a.absent_from
+  and l.is_full and l.status = 'loaded'
+left join (
+  select distinct file, generation from raw.rejected_row where dataset <> 'tracking' and status <> 'replayed'
+) as r on r.file = a.file and r.generation = a.generation
+where l.file is null or r.file is not null
+union all
+-- From each time that a row was there to the next, as in shop/absence.sql, over all that landed.
+select 'absence_landed', 'error', count(*), 'absences that are not those that the landed files come to'
+from (
+  with
+  landed_file as (
+    select
+      dataset, file, generation, version_at, is_snapshot,
+      row_number() over (partition by dataset order by version_at, file, generation) as position,
+      count(case when is_snapshot then 1 end) over (
+        partition by dataset order by version_at, file, generation
+        rows between unbounded preceding and current row
+      ) as snapshots
+    from (
+      select
+        l.dataset, l.file, l.generation, l.version_at,
+        l.is_full and l.status = 'loaded' and r.file is null as is_snapshot
+      from raw.loaded_file as l
+      join (select distinct dataset from raw.loaded_file where is_full) as d on d.dataset = l.dataset
+      left join (
+        select distinct file, generation from raw.rejected_row where dataset <> 'tracking' and status <> 'replayed'
+      ) as r on r.file = l.file and r.generation = l.generation
+      where l.status in ('loaded', 'superseded')
+    ) as known
+  ),
+  landed_row as (
+    select 'departments' as dataset, department_id as id, file, generation from raw.retail_departments
+    union all
+    select 'categories', category_id, file, generation from raw.retail_categories
+    union all
+    select 'products', product_id, file, generation from raw.retail_products
+    union all
+    select 'customers', r.customer_id, r.file, r.generation
+    from raw.retail_customers as r
+    left join raw.erased_customer as e on e.customer_id = r.customer_id
+    where e.customer_id is null
+  )
+  select t.dataset, t.id, s.version_at as absent_from, t.until_at as absent_until, s.file, s.generation
+  from (
+    select
+      f.dataset, r.id, f.snapshots,
+      lead(case when f.is_snapshot then f.snapshots - 1 else f.snapshots end) over (
+        partition by f.dataset, r.id order by f.position
+      ) as snapshots_until,
+      coalesce(
+        lead(f.version_at) over (partition by f.dataset, r.id order by f.position),
+        cast('9999-01-01 00:00:00+00' as timestamptz)
+      ) as until_at
+    from landed_row as r
+    join landed_file as f on f.dataset = r.dataset and f.file = r.file and f.generation = r.generation
+  ) as t
+  join landed_file as s on s.dataset = t.dataset and s.is_snapshot and s.snapshots = t.snapshots + 1
+  where coalesce(t.snapshots_until, s.snapshots) >= s.snapshots and s.version_at < t.until_at
+) as e
+full join base.absence as a
+  on a.dataset = e.dataset and a.id = e.id and a.absent_from = e.absent_from and a.absent_until = e.absent_until
+  and a.file = e.file and a.generation = e.generation
+where a.id is null or e.id is null
+union all
 select 'money_total', 'error', count(*), 'files of order lines whose money is not what the ledger says'
 from (
   -- A repaired line has a row of its own in the ledger, named by its file and what was repaired.
@@ -182,6 +258,24 @@ union all
 select 'rejected_open', 'warning', count(*), 'rejected lines and files that nobody has repaired'
 from raw.rejected_row
 where status = 'open' and dataset <> 'tracking'
+union all
+select 'snapshot_incomplete', 'warning', count(*), 'full snapshots that say nothing of what is absent, for their rejected lines'
+from raw.loaded_file as l
+where l.is_full and l.status = 'loaded' and exists (
+  select 1 from raw.rejected_row as r
+  where r.file = l.file and r.generation = l.generation and r.status <> 'replayed'
+)
+union all
+select 'snapshot_doubtful', 'warning', count(*), 'full snapshots with less than half of the lines of the one before, or with its version: cut, or in parts'
+from (
+  select
+    lines, version_at,
+    lag(lines) over (partition by dataset order by version_at, file) as lines_before,
+    lag(version_at) over (partition by dataset order by version_at, file) as version_before
+  from raw.loaded_file
+  where is_full and status = 'loaded'
+) as full_file
+where lines * 2 < lines_before or version_at = version_before
 union all
 select 'line_waiting', 'warning', count(*), 'order lines that wait for their order'
 from raw.waiting_order_line

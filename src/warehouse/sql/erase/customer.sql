@@ -1,5 +1,5 @@
--- A customer of the shop, for good: the name and street, wherever they stand. Where and when they bought stays, so all
--- sums do. Erasing twice changes nothing.
+-- A customer of the shop, for good: the name and street, wherever they stand, and since when full snapshots lack them. Where
+-- and when they bought stays, so all sums do. Erasing twice changes nothing.
 
 insert into raw.erased_customer (customer_id, erased_at, reason)
 select g.customer_id, {now}, g.reason
@@ -8,6 +8,7 @@ left join raw.erased_customer as e on e.customer_id = g.customer_id
 where e.customer_id is null;
 
 delete from base.customer_pii where customer_id = {customer_id};
+delete from base.absence where dataset = 'customers' and id = {customer_id};
 
 update raw.retail_customers set customer_fname = null, customer_lname = null, customer_street = null
 where customer_id = {customer_id};

@@ -19,7 +19,8 @@ where status = 'duplicate' and dataset in (select dataset from stage_shop_file w
   and exists (
     select 1
     from raw.loaded_file as d
-    join raw.loaded_file as t on t.dataset = d.dataset and t.sha256 = d.sha256 and t.status in ('loaded', 'superseded')
+    join raw.loaded_file as t
+      on t.dataset = d.dataset and t.sha256 = d.sha256 and t.is_full = d.is_full and t.status in ('loaded', 'superseded')
     cross join stage_shop_file as s
     where d.file = loaded_file.file and d.generation = loaded_file.generation
       and d.status = 'duplicate' and d.dataset = s.dataset
@@ -33,14 +34,16 @@ where status = 'duplicate' and dataset in (select dataset from stage_shop_file w
 
 insert into raw.loaded_file (
   file, generation, dataset, status, lines, inserted, updated, unchanged, duplicate, conflict, waiting, rejected,
-  landed_at, loaded_at, sha256, bytes, modified_at, version_at, closes_on, money_total
+  landed_at, loaded_at, sha256, bytes, modified_at, version_at, closes_on, money_total, is_full
 )
 select
   s.file, s.generation, s.dataset, s.status, s.lines,
   coalesce(o.inserted, 0), coalesce(o.updated, 0), coalesce(o.unchanged, 0), coalesce(o.duplicate, 0),
   coalesce(o.conflict, 0), coalesce(o.waiting, 0), s.rejected,
   s.modified_at, {now}, s.sha256, s.bytes, s.modified_at, s.version_at, s.closes_on,
-  cast(s.money_cents * 0.01 as decimal(18, 2))
+  cast(s.money_cents * 0.01 as decimal(18, 2)),
+  -- Repaired lines are not all of their file.
+  s.is_full and s.file = s.source_file
 from stage_shop_file as s
 cross join (
   select

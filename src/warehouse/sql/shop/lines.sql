@@ -74,7 +74,9 @@ insert into raw.waiting_order_line (
 )
 select
   l.order_item_id, l.order_id, l.product_id, l.quantity, l.unit_price, l.line_amount, l.version_at, l.file,
-  l.generation, l.line, {now}
+  l.generation, l.line,
+  -- The first time counts: a newer version of a line that waits has not made it wait any less.
+  coalesce(l.waiting_since, {now})
 from line_put as l
 left join line_fact as n on n.order_item_id = l.order_item_id
 where n.order_item_id is null;

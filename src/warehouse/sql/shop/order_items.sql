@@ -28,14 +28,15 @@ where n.nth = 1;
 create temp table item_known as
 select
   l.order_item_id, l.order_id, l.order_date, l.product_id, l.quantity, l.unit_price, l.line_amount,
-  l.order_status_key, l.version_at, l.file, l.generation, l.line, false as is_waiting
+  l.order_status_key, l.version_at, l.file, l.generation, l.line, false as is_waiting,
+  cast(null as timestamptz) as waiting_since
 from base.fct_order_line as l
 --pg join item_day as d on d.order_date = l.order_date and d.order_item_id = l.order_item_id
 --no-pg where l.order_item_id in (select order_item_id from item_last)
 union all
 select
   w.order_item_id, w.order_id, cast(null as date), w.product_id, w.quantity, w.unit_price, w.line_amount,
-  cast(null as bigint), w.version_at, w.file, w.generation, w.line, true as is_waiting
+  cast(null as bigint), w.version_at, w.file, w.generation, w.line, true as is_waiting, w.waiting_since
 from raw.waiting_order_line as w
 join item_last as i on i.order_item_id = w.order_item_id;
 
@@ -110,7 +111,7 @@ select
   i.order_item_quantity as quantity,
   cast(i.price_cents * 0.01 as decimal(12, 2)) as unit_price,
   cast(i.subtotal_cents * 0.01 as decimal(14, 2)) as line_amount,
-  f.version_at, f.source_file as file, f.source_generation as generation, i.line
+  f.version_at, f.source_file as file, f.source_generation as generation, i.line, k.waiting_since
 from item_last as i
 cross join stage_shop_file as f
 left join item_known as k on k.order_item_id = i.order_item_id

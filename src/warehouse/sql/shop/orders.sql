@@ -136,12 +136,14 @@ join base.fct_order as o on o.order_id = p.order_id;
 --pg set local enable_mergejoin = on;
 
 create temp table line_put as
-select order_item_id, order_id, product_id, quantity, unit_price, line_amount, version_at, file, generation, line
+select
+  order_item_id, order_id, product_id, quantity, unit_price, line_amount, version_at, file, generation, line,
+  cast(null as timestamptz) as waiting_since
 from order_line_known
 union all
 select
   w.order_item_id, w.order_id, w.product_id, w.quantity, w.unit_price, w.line_amount, w.version_at, w.file,
-  w.generation, w.line
+  w.generation, w.line, w.waiting_since
 from raw.waiting_order_line as w
 join order_put as p on p.order_id = w.order_id;
 
