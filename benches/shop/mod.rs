@@ -75,11 +75,7 @@ async fn one(engine: &Engine, lines: u64, report: &mut Report) {
     };
     report.add(
         &format!("{name}: the file again"),
-        vec![
-            ("wall", milliseconds(again)),
-            ("with opening", milliseconds(opened)),
-            ("rows", "0".to_owned()),
-        ],
+        vec![("wall", milliseconds(again)), ("with opening", milliseconds(opened)), ("rows", "0".to_owned())],
     );
 
     let sales = shop.sell(recent, LAST, size, Some(100));

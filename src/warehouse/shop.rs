@@ -333,6 +333,38 @@ mod tests {
         assert_eq!(sql, "select count(*) from \"raw\".loaded_file where dataset = 'products' and is_full");
     }
 
+    /// What a contract says of a parent is what the merge does about one that is not there.
+    #[test]
+    fn a_missing_parent_is_inferred_or_waited_for() {
+        for dataset in Dataset::ALL {
+            for column in &dataset.contract().columns {
+                let place = match column.parent {
+                    None => continue,
+                    Some(Dataset::Departments) => "base.dim_department",
+                    Some(Dataset::Categories) => "base.dim_category",
+                    Some(Dataset::Products) => "base.dim_product",
+                    Some(Dataset::Customers) => "base.dim_customer",
+                    Some(Dataset::Orders) => "raw.waiting_order_line",
+                    Some(Dataset::OrderItems) => panic!("nothing hangs on a line"),
+                };
+                let insert = format!("insert into {place}");
+                let staged = format!("stage_{}", dataset.as_str());
+                let script = merge(dataset, &POSTGRES);
+
+                assert!(
+                    script.iter().any(|statement| statement.contains(&insert)),
+                    "{}: {place}",
+                    column.name
+                );
+                assert!(
+                    script
+                        .iter()
+                        .any(|statement| { statement.contains(&column.name) && statement.contains(&staged) })
+                );
+            }
+        }
+    }
+
     #[test]
     fn a_stage_holds_the_kept_columns_of_its_contract() {
         for dataset in Dataset::ALL {
