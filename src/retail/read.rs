@@ -3,14 +3,14 @@
 //! [`ShopFile::read`] looks at every line, says what is wrong, and decides whether the file is fit to be loaded;
 //! [`ShopFile::for_each_row`] then gives its good lines one by one.
 
-use std::io::Read;
+mod fit;
 
 use bytes::Bytes;
 use jiff::Timestamp;
 
 use crate::event::BodySha256;
 
-use super::contract::{Column, ColumnKind, Contract, Dataset, Header, Kind};
+use super::contract::{Contract, Dataset, Kind};
 use super::csv::{self, Field, LineFault};
 use super::name::{self, Version};
 use super::profile::{Finding, Profile};
@@ -109,7 +109,7 @@ impl ShopFile {
     pub fn read(dataset: Dataset, source: Source, stored: Bytes) -> ShopFile {
         let version = name::version(&source.key, source.modified_at);
         let sha256 = BodySha256::of(&stored).to_hex();
-        let unpacked = if name::is_gzip(&source.key) { unpack(&stored) } else { Ok(stored) };
+        let unpacked = if name::is_gzip(&source.key) { fit::unpack(&stored) } else { Ok(stored) };
         let mut file = ShopFile {
             ledger_name: source.key.clone(),
             is_full: name::is_full(&source.key),
@@ -123,9 +123,9 @@ impl ShopFile {
         };
         match unpacked {
             _ if file.is_full && dataset.contract().kind == Kind::Delta => {
-                file.report.verdict = Some(never_full(dataset));
+                file.report.verdict = Some(fit::never_full(dataset));
             }
-            _ if file.is_full && !file.version.is_dated => file.report.verdict = Some(undated()),
+            _ if file.is_full && !file.version.is_dated => file.report.verdict = Some(fit::undated()),
             Ok(text) => file.look(text),
             Err(verdict) => file.report.verdict = Some(verdict),
         }
@@ -216,7 +216,7 @@ impl ShopFile {
     fn lines(&self, skip_header: bool) -> impl Iterator<Item = Line<'_>> {
         let numbers = self.repair.as_ref().map(|repair| repair.numbers.as_slice());
         // A mark in the middle of a file is a fault of its line, also when that line is looked at again.
-        let at = if self.is_repair() { 0 } else { bom_length(&self.text) };
+        let at = if self.is_repair() { 0 } else { fit::bom_length(&self.text) };
         Lines { text: &self.text, at, index: 0 }.skip(usize::from(skip_header)).map(move |line| match numbers
         {
             Some(numbers) => {
@@ -230,20 +230,20 @@ impl ShopFile {
     fn look(&mut self, text: Bytes) {
         self.text = text;
         let is_repair = self.is_repair();
-        if !is_repair && let Err(verdict) = self.look_at_form() {
+        if !is_repair && let Err(verdict) = fit::form(&self.text) {
             self.report.verdict = Some(verdict);
             return;
         }
         let contract = self.dataset.contract();
         let mut report = Report::default();
         let mut profile = Profile::new(contract, self.text.len() <= DEEP_BYTES_MAX);
-        if !is_repair && bom_length(&self.text) > 0 {
+        if !is_repair && fit::bom_length(&self.text) > 0 {
             profile.note(Rule::ByteOrderMark, None, 1, "");
         }
         if !self.text.is_empty() && self.text.last() != Some(&b'\n') {
             profile.note(Rule::LastLineUnended, None, 0, "");
         }
-        let first_line = if is_repair { Ok(false) } else { header(contract, self.lines(false).next()) };
+        let first_line = if is_repair { Ok(false) } else { fit::header(contract, self.lines(false).next()) };
         match first_line {
             Ok(has_header) => report.has_header = has_header,
             Err(verdict) => {
@@ -283,7 +283,7 @@ impl ShopFile {
             }
         }
         report.money_cents = i64::try_from(money).unwrap_or(i64::MAX);
-        report.verdict = verdict(contract, &report, is_repair);
+        report.verdict = fit::verdict(contract, &report, is_repair);
         if report.verdict.is_some() {
             report.rejects.truncate(SAMPLES_MAX);
         } else if self.is_full && !is_repair {
@@ -291,31 +291,6 @@ impl ShopFile {
         }
         report.findings = profile.finish();
         self.report = report;
-    }
-
-    /// What can be told from the first bytes.
-    fn look_at_form(&self) -> Result<(), (FileReason, String)> {
-        let head = &self.text[..self.text.len().min(4096)];
-        let wrong = |reason, text: &str| Err((reason, text.to_owned()));
-        if self.text.len() > FILE_BYTES_MAX {
-            return wrong(FileReason::TooLarge, "the file is larger than 2 GiB unpacked: split it");
-        }
-        if head.starts_with(b"\xff\xfe") || head.starts_with(b"\xfe\xff") {
-            return wrong(FileReason::Encoding, "the file is in UTF-16: write it in UTF-8");
-        }
-        if head.starts_with(b"PK\x03\x04") || head.starts_with(b"\x1f\x8b") || head.starts_with(b"PAR1") {
-            return wrong(
-                FileReason::NotText,
-                "the file is packed or binary (zip, gzip or Parquet) and its name does not say so: name gzip .csv.gz, \
-                 or export as CSV",
-            );
-        }
-        // UTF-16 without its mark: every other byte of plain text is zero.
-        let zeros = head.iter().filter(|byte| **byte == 0).count();
-        if zeros * 4 > head.len() {
-            return wrong(FileReason::Encoding, "the file looks like UTF-16: write it in UTF-8");
-        }
-        Ok(())
     }
 }
 
@@ -379,23 +354,6 @@ fn kept(contract: &Contract, text: &Bytes, line: &[u8]) -> Bytes {
     Bytes::from(kept)
 }
 
-/// Of a dataset that is only ever sent as what is new or changed.
-fn never_full(dataset: Dataset) -> (FileReason, String) {
-    let name = dataset.as_str();
-    let text = format!(
-        "the name ends in .full.csv and so declares to hold all {name} there are, which are never sent whole: if these are \
-         what is new or changed, write them under a name without .full"
-    );
-    (FileReason::FullSnapshot, text)
-}
-
-/// The newest bytes of a name take the place of the older ones: what these lacked, and since when, would be forgotten.
-fn undated() -> (FileReason, String) {
-    let text = "the name ends in .full.csv and holds no day: what the file lacks would begin anew with each upload; write the \
-                day into its name or folder, such as products/2026-07-09.full.csv";
-    (FileReason::FullSnapshot, text.to_owned())
-}
-
 /// Any of these lines may be the row that the snapshot seems to lack.
 fn note_incomplete(profile: &mut Profile, rejects: &[Reject]) {
     for (index, reject) in rejects.iter().enumerate() {
@@ -407,115 +365,6 @@ fn note_incomplete(profile: &mut Profile, rejects: &[Reject]) {
 
 fn memchr(bytes: &[u8]) -> Option<usize> {
     bytes.iter().position(|byte| *byte == b'\n')
-}
-
-fn bom_length(text: &[u8]) -> usize {
-    if text.starts_with(b"\xef\xbb\xbf") { 3 } else { 0 }
-}
-
-fn unpack(stored: &Bytes) -> Result<Bytes, (FileReason, String)> {
-    let mut text = Vec::new();
-    let limit = FILE_BYTES_MAX as u64 + 1;
-    match flate2::read::MultiGzDecoder::new(stored.as_ref()).take(limit).read_to_end(&mut text) {
-        Ok(_) if text.len() > FILE_BYTES_MAX => {
-            Err((FileReason::TooLarge, "the file is larger than 2 GiB unpacked: split it".to_owned()))
-        }
-        Ok(_) => Ok(Bytes::from(text)),
-        Err(error) => Err((
-            FileReason::Damaged,
-            format!("the file cannot be unpacked ({error}): it may have been cut on its way, send it again"),
-        )),
-    }
-}
-
-/// Whether the first line is the contract's header.
-fn header(contract: &Contract, first: Option<Line<'_>>) -> Result<bool, (FileReason, String)> {
-    let Some(first) = first else { return Ok(false) };
-    let Ok(text) = std::str::from_utf8(first.text) else { return Ok(false) };
-    let mut fields = Vec::new();
-    if csv::split(text, contract.delimiter as u8, contract.quoting, &mut fields).is_err() {
-        return Ok(false);
-    }
-    let is_name = |field: &Field<'_>| {
-        let text = field.text.trim();
-        contract.columns.iter().any(|column| column.name.eq_ignore_ascii_case(text))
-    };
-    let names: Vec<&str> = contract.columns.iter().map(|column| column.name.as_str()).collect();
-    let is_header = fields.len() == names.len()
-        && fields.iter().zip(&names).all(|(field, name)| field.text.trim().eq_ignore_ascii_case(name));
-    // Meant as a header: it names a column, or nothing stands where numbers and times must. One bad value does not make
-    // a line of data a header.
-    let is_value = |(column, field): (&Column, &Field<'_>)| {
-        column.kind != ColumnKind::Text && value(contract, column, field).is_ok()
-    };
-    let has_value = contract.columns.iter().zip(&fields).any(is_value);
-    let begins_with_word = fields.first().is_some_and(|field| {
-        field.text.trim().starts_with(|letter: char| letter.is_alphabetic() || letter == '_')
-    });
-    let is_meant = fields.iter().any(is_name) || (begins_with_word && !has_value);
-    let expected = names.join(",");
-    match (contract.header, is_header, is_meant) {
-        (Header::No, true, _) => {
-            Err((FileReason::Header, "the file begins with column names, and none are expected".to_owned()))
-        }
-        (_, true, _) => Ok(true),
-        (_, false, true) => Err((
-            FileReason::Header,
-            format!(
-                "the column names in the first line are not those of {}: expected {expected}",
-                contract.dataset.as_str()
-            ),
-        )),
-        (Header::Yes, false, false) => {
-            Err((FileReason::Header, format!("the first line must hold the column names: {expected}")))
-        }
-        (_, false, false) => Ok(false),
-    }
-}
-
-fn verdict(contract: &Contract, report: &Report, is_repair: bool) -> Option<(FileReason, String)> {
-    if is_repair {
-        return None;
-    }
-    if report.lines == 0 {
-        let text =
-            "the file holds no line of data: if that is right, send nothing; if not, the export failed";
-        return Some((FileReason::Empty, text.to_owned()));
-    }
-    let bad = report.rejects.len() as u64;
-    let allowed = u64::from(contract.bad_lines_max_percent) * report.lines / 100;
-    // A small file may have a bad line, too.
-    if bad <= allowed.max(1) && bad < report.lines {
-        return None;
-    }
-    let first = report.rejects.first()?;
-    let is_shape = |reject: &&Reject| {
-        reject.reason == LineReason::TooFewColumns.as_str()
-            || reject.reason == LineReason::TooManyColumns.as_str()
-    };
-    let shapes = report.rejects.iter().filter(is_shape).count() as u64;
-    let counted = format!(
-        "{bad} of {} lines are bad; the first is line {}: {}",
-        report.lines, first.line, first.detail
-    );
-    if shapes * 10 >= bad * 9 && shapes * 2 >= report.lines {
-        let guess = [';', '\t', '|'].into_iter().find(|delimiter| {
-            first.raw.iter().filter(|byte| **byte == *delimiter as u8).count() + 1 == contract.columns.len()
-        });
-        let hint = match guess {
-            Some(delimiter) => format!(
-                "; the fields seem to be separated by {delimiter:?} instead of {:?}",
-                contract.delimiter
-            ),
-            None => "; is it a file of another dataset?".to_owned(),
-        };
-        return Some((FileReason::Columns, format!("{counted}{hint}")));
-    }
-    let limit = contract.bad_lines_max_percent;
-    Some((
-        FileReason::TooManyBadLines,
-        format!("{counted}; at most {limit} % may be bad, so nothing of it is loaded"),
-    ))
 }
 
 /// One line as values.
