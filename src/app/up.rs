@@ -217,6 +217,7 @@ fn welcome(settings: &Settings, data: &Path, listen: SocketAddr, ops: Option<Soc
         if is_demo {
             for more in [
                 "query --named ceased-selling",
+                "query --named delisted",
                 "query 'select * from mart.revenue_by_product'",
                 "rejects list",
             ] {

@@ -327,6 +327,8 @@ fn the_demo_has_a_shop_with_revenue_a_price_change_a_rejected_line_and_a_ceased_
 
     let ceased = demo.query("select product_id from mart.ceased_selling");
     assert_eq!(ceased.len(), 1, "{ceased:?}\n{}", up.stderr());
+    let delisted = demo.query("select id from base.absence where dataset = 'products'");
+    assert_eq!(delisted, [serde_json::json!({ "id": 4 })]);
     let from_facts = demo.run_ok(&["query", "--named", "ceased-selling", "--format", "json"]);
     let from_mart =
         demo.run_ok(&["query", "--format", "json", "select * from mart.ceased_selling order by 2"]);

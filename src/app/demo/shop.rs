@@ -1,5 +1,5 @@
 //! The sample shop of the demo: a hundred days of made-up files up to yesterday, so that a newcomer sees revenue, a price
-//! change, a rejected line and a product that ceased to sell. Dated by the demo's first day; made once.
+//! change, a rejected line and a product that was delisted and ceased to sell. Dated by the demo's first day; made once.
 
 use std::fmt::Write;
 use std::ops::RangeInclusive;
@@ -40,16 +40,18 @@ pub(super) fn write_files(root: &Path, now: Timestamp) -> std::io::Result<()> {
     // Beside its place first: who starts in the middle finds no half of a shop.
     let unnamed = root.with_extension("tmp");
     let _ = std::fs::remove_dir_all(&unnamed);
-    let put = |dataset: &str, date: Date, text: &str| -> std::io::Result<()> {
+    let put_as = |dataset: &str, date: Date, ending: &str, text: &str| -> std::io::Result<()> {
         let folder = unnamed.join(dataset);
         std::fs::create_dir_all(&folder)?;
-        std::fs::write(folder.join(format!("{date}.csv")), text)
+        std::fs::write(folder.join(format!("{date}{ending}")), text)
     };
+    let put = |dataset: &str, date: Date, text: &str| put_as(dataset, date, ".csv", text);
     let first = day(DAYS);
     put("departments", first, "1,Outdoors\n")?;
     put("categories", first, "1,1,Boats\n2,1,Camping\n")?;
     put("products", first, &products(None))?;
     put("products", day(PRICE_CHANGES), &products(Some(1)))?;
+    put_as("products", day(CEASES), ".full.csv", &listed())?;
     let customers: String = (1..=20).fold(String::new(), |mut text, id| {
         // Writing to a string cannot fail.
         let _ = writeln!(
@@ -88,6 +90,15 @@ fn products(dearer: Option<usize>) -> String {
         let _ = writeln!(text, "{},{category},{name},,{}.{:02},", index + 1, cents / 100, cents % 100);
         text
     })
+}
+
+/// All products that are sold from the day on which one ceases: a full snapshot without it.
+fn listed() -> String {
+    let gone = format!("{},", CEASED_PRODUCT + 1);
+    products(Some(1))
+        .lines()
+        .filter(|line| !line.starts_with(&gone))
+        .fold(String::new(), |text, line| text + line + "\n")
 }
 
 fn orders_of(date: Date, back: i32, next: &mut (u32, u32)) -> (String, String) {
