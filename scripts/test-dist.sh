@@ -87,7 +87,8 @@ fi
 # A place in the program is found through the other archive.
 mkdir "$work/both"
 cp "$folder/waybill" "$debug" "$work/both/"
-address=$(nm "$debug" | awk '$3 ~ /waybill4main17h/ {print $1; exit}')
+# To its end: nm that is cut off by a reader that has enough would fail the script.
+address=$(nm "$debug" | awk '$3 ~ /waybill4main17h/ && !found {print $1; found = 1}')
 [ -n "$address" ] || fail "waybill.debug does not know main"
 place=$(cd "$work/both" && addr2line -e waybill "$address")
 case $place in
