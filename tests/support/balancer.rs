@@ -24,8 +24,10 @@ use hyper::{Request, Response};
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::task::{JoinHandle, JoinSet};
-use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
+use tokio::task::JoinHandle;
+use tokio::time::{MissedTickBehavior, interval, timeout};
+
+use super::standin::accept;
 
 /// A target that has not answered by then counts as one that broke off.
 const ANSWER_MAX: Duration = Duration::from_secs(20);
@@ -238,25 +240,18 @@ async fn is_ready(ops: SocketAddr) -> io::Result<bool> {
 }
 
 async fn serve(listener: TcpListener, shared: Arc<Shared>) {
-    let mut connections = JoinSet::new();
-    loop {
-        while connections.try_join_next().is_some() {}
-        let Ok((stream, _)) = listener.accept().await else {
-            // Out of file descriptors, most likely; they come back as connections end.
-            sleep(Duration::from_millis(10)).await;
-            continue;
-        };
-        let _ = stream.set_nodelay(true);
+    accept(listener, |stream| {
         let shared = Arc::clone(&shared);
-        connections.spawn(async move {
+        async move {
             let service = service_fn(move |request| {
                 let shared = Arc::clone(&shared);
                 async move { Ok::<_, Infallible>(pass_on(&shared, request).await) }
             });
             // An error is a client that left.
             let _ = http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
-        });
-    }
+        }
+    })
+    .await;
 }
 
 /// A target's answer.

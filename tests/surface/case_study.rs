@@ -4,10 +4,13 @@
 //! A comment in front of a fenced block or a table says what it is: `from: FILE` is quoted from that file, `file: NAME` is
 //! written to that name below an empty folder, `run` is run there, in the order of the page.
 
-use std::path::{Component, Path, PathBuf};
+use std::path::{Path, PathBuf};
 
 use waybill::ops::metrics::Outcome;
 
+use super::failures::sources;
+use super::links::{fault, pages, prose, targets};
+use crate::journeys::tutorial::page::is_line;
 use crate::support::waybill::Deployment;
 
 const CASE_STUDY: &str = include_str!("../../docs/CASE_STUDY.md");
@@ -188,88 +191,27 @@ fn a_quote_that_differs_is_noticed() {
     assert!(!holds(source, &["if x {", "}"]), "a line left out");
     assert!(!holds(source, &["if x {", "y();"]), "indented otherwise");
     assert!(!holds(source, &[]));
-    assert!(fits("a…: 1", "a-b: 1") && !fits("a…: 1", "a-b: 2") && !fits("a", "ab") && fits("a…", "ab"));
+    assert!(
+        is_line("a…: 1", "a-b: 1")
+            && !is_line("a…: 1", "a-b: 2")
+            && !is_line("a", "ab")
+            && is_line("a…", "ab")
+    );
     assert!(blocks("<!-- from: a -->\n```sql\nselect 1\n```\n")[0].of("from") == Some("a"));
-}
-
-/// Text outside of fenced blocks.
-fn prose(page: &str) -> String {
-    let mut is_inside = false;
-    let mut text = String::new();
-    for line in page.lines() {
-        if line.starts_with("```") {
-            is_inside = !is_inside;
-        } else if !is_inside {
-            text.push_str(line);
-            text.push('\n');
-        }
-    }
-    text
-}
-
-/// The anchors that GitHub gives the headings of a page.
-fn anchors(page: &str) -> Vec<String> {
-    let mut anchors: Vec<String> = Vec::new();
-    for heading in prose(page).lines().filter(|line| line.starts_with('#')) {
-        let kept = |letter: char| match letter {
-            ' ' => Some('-'),
-            letter if letter.is_alphanumeric() || letter == '-' || letter == '_' => Some(letter),
-            _ => None,
-        };
-        let title = heading.trim_start_matches('#').trim();
-        let slug: String = title.chars().filter_map(kept).flat_map(char::to_lowercase).collect();
-        let before = anchors.iter().filter(|known| **known == slug).count();
-        anchors.push(if before == 0 { slug } else { format!("{slug}-{before}") });
-    }
-    anchors
-}
-
-/// A path without `.` and `..`.
-fn plain(path: &Path) -> PathBuf {
-    let mut plain = PathBuf::new();
-    for part in path.components() {
-        match part {
-            Component::ParentDir => {
-                plain.pop();
-            }
-            Component::CurDir => {}
-            part => plain.push(part),
-        }
-    }
-    plain
 }
 
 #[test]
 fn every_link_leads_somewhere() {
+    let pages = pages();
     for (name, page) in PAGES {
-        let text = prose(page);
-        let targets =
-            text.split("](").skip(1).filter_map(|rest| rest.split_once(')')).map(|(target, _)| target);
-        let mut followed = 0;
-        for target in targets.filter(|target| !target.starts_with("https://")) {
-            let (path, anchor) = target.split_once('#').unwrap_or((target, ""));
-            let path = if path.is_empty() { name } else { path };
-            let path = plain(&root().join("docs").join(path));
-            assert!(path.starts_with(root()), "docs/{name}: {target} leads out of the project");
-            assert!(path.exists(), "docs/{name}: {target} is not there");
-            if !anchor.is_empty() {
-                let known = anchors(&read(&path));
-                assert!(known.iter().any(|one| one == anchor), "docs/{name}: {target}: only {known:?}");
-            }
-            followed += 1;
+        let path = Path::new("docs").join(name);
+        let targets = targets(page);
+        for target in &targets {
+            let fault = fault(&path, target, &pages);
+            assert!(fault.is_none(), "docs/{name}: {target}: {fault:?}");
         }
+        let followed = targets.iter().filter(|target| !target.starts_with("https://")).count();
         assert!(followed >= 10, "docs/{name}: {followed} links");
-    }
-}
-
-fn sources(folder: &Path, into: &mut String) {
-    for entry in std::fs::read_dir(folder).expect("a folder of sources").flatten() {
-        let path = entry.path();
-        if path.is_dir() {
-            sources(&path, into);
-        } else if path.extension().is_some_and(|extension| extension == "rs") {
-            into.push_str(&read(&path));
-        }
     }
 }
 
@@ -281,7 +223,7 @@ fn every_test_they_name_is_there() {
     sources(&root().join("tests"), &mut all);
     let mut named = 0;
     for (page, text) in PAGES {
-        let text = prose(text);
+        let text = prose(text).join("\n");
         for word in text.split('`').skip(1).step_by(2).filter(|word| word.contains("::")) {
             let name = word.rsplit("::").next().expect("it has two parts");
             let forms = [format!("fn {name}("), format!("mod {name};"), format!("{name}\n")];
@@ -331,20 +273,6 @@ fn words(line: &str) -> Vec<String> {
     words
 }
 
-/// Whether a line was printed so; `…` stands for anything, such as an id that is made up each time.
-fn fits(expected: &str, printed: &str) -> bool {
-    let mut parts = expected.split('…');
-    let first = parts.next().unwrap_or_default();
-    let Some(mut rest) = printed.strip_prefix(first) else { return false };
-    let mut is_open = false;
-    for part in parts {
-        let Some(at) = rest.find(part) else { return false };
-        rest = &rest[at + part.len()..];
-        is_open = part.is_empty();
-    }
-    rest.is_empty() || is_open
-}
-
 /// Commands of a block, each with what it prints.
 fn commands(block: &Block<'_>) -> Vec<(String, Vec<String>)> {
     let mut commands: Vec<(String, Vec<String>)> = Vec::new();
@@ -381,7 +309,7 @@ fn the_commands_they_show_print_what_they_say() {
                 let printed = deployment.run_ok(&arguments);
                 let printed: Vec<&str> = printed.lines().map(str::trim_end).collect();
                 let is_same = printed.len() == expected.len()
-                    && expected.iter().zip(&printed).all(|(expected, printed)| fits(expected, printed));
+                    && expected.iter().zip(&printed).all(|(expected, printed)| is_line(expected, printed));
                 assert!(is_same, "docs/{name}, line {}: {command} prints\n{printed:#?}", block.at);
                 run += 1;
             }

@@ -7,7 +7,8 @@ const PAGE: &str = include_str!("../../docs/FAILURES.md");
 /// Failure modes of the reference.
 const MODES: usize = 90;
 
-fn sources(folder: &Path, into: &mut String) {
+/// All Rust below a folder, in one text.
+pub(super) fn sources(folder: &Path, into: &mut String) {
     for entry in std::fs::read_dir(folder).expect("a folder of sources").flatten() {
         let path = entry.path();
         if path.is_dir() {

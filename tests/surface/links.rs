@@ -26,7 +26,7 @@ fn below(folder: &str, is_wanted: impl Fn(&Path) -> bool + Copy, into: &mut BTre
 }
 
 /// Every page that people read, by its path below the project.
-fn pages() -> BTreeMap<PathBuf, String> {
+pub(super) fn pages() -> BTreeMap<PathBuf, String> {
     let mut paths: BTreeSet<PathBuf> =
         ["README.md", "CHANGELOG.md", "CONTRIBUTING.md"].into_iter().map(PathBuf::from).collect();
     below("docs", |_| true, &mut paths);
@@ -43,7 +43,7 @@ fn pages() -> BTreeMap<PathBuf, String> {
 // --- Markdown, as far as links need it ---
 
 /// The lines of a page without blocks of code.
-fn prose(text: &str) -> Vec<&str> {
+pub(super) fn prose(text: &str) -> Vec<&str> {
     let mut fence: Option<&str> = None;
     let mut lines = Vec::new();
     for line in text.lines() {
@@ -66,7 +66,7 @@ fn without_code(line: &str) -> String {
 }
 
 /// Targets of the links and pictures of a page.
-fn targets(text: &str) -> Vec<String> {
+pub(super) fn targets(text: &str) -> Vec<String> {
     // A link may begin on one line and end on the next.
     let text = prose(text).into_iter().map(without_code).collect::<Vec<_>>().join("\n");
     let mut found: Vec<String> = Vec::new();
@@ -142,7 +142,7 @@ fn plain(path: &Path) -> Option<PathBuf> {
 }
 
 /// Why a link of this page leads nowhere; `None` when it leads somewhere, or to another host.
-fn fault(page: &Path, target: &str, pages: &BTreeMap<PathBuf, String>) -> Option<String> {
+pub(super) fn fault(page: &Path, target: &str, pages: &BTreeMap<PathBuf, String>) -> Option<String> {
     if ["https://", "http://", "mailto:"].iter().any(|begin| target.starts_with(begin)) {
         return None;
     }

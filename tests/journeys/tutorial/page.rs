@@ -117,7 +117,8 @@ fn tidy(line: &str) -> String {
     tidy
 }
 
-fn is_line(wanted: &str, found: &str) -> bool {
+/// Whether a line was printed so; `…` stands for anything, such as an id that is made up each time.
+pub fn is_line(wanted: &str, found: &str) -> bool {
     let mut parts = wanted.split('…');
     let first = parts.next().unwrap_or_default();
     let Some(mut rest) = found.strip_prefix(first) else { return false };

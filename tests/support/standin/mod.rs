@@ -30,7 +30,7 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Method, Request};
 use hyper_util::rt::TokioIo;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
 use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::sleep;
 
@@ -145,6 +145,22 @@ impl Drop for Standin {
 
 /// Serves until dropped: what [`Standin::start`] runs as a task, and a program of its own as its main future.
 pub async fn serve(listener: TcpListener, state: Arc<State>) {
+    accept(listener, |stream| {
+        let state = Arc::clone(&state);
+        async move {
+            let service = service_fn(move |request| answer(Arc::clone(&state), request));
+            // An error is a client that left, or a fault that was asked for.
+            let _ = http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
+        }
+    })
+    .await;
+}
+
+/// Takes connections until dropped, each into a task that ends with this one.
+pub async fn accept<Serving: Future<Output = ()> + Send + 'static>(
+    listener: TcpListener,
+    serve: impl Fn(TcpStream) -> Serving,
+) {
     let mut connections = JoinSet::new();
     loop {
         while connections.try_join_next().is_some() {}
@@ -155,12 +171,7 @@ pub async fn serve(listener: TcpListener, state: Arc<State>) {
         };
         // Without it a small answer may wait for the client's acknowledgement of the one before.
         let _ = stream.set_nodelay(true);
-        let state = Arc::clone(&state);
-        connections.spawn(async move {
-            let service = service_fn(move |request| answer(Arc::clone(&state), request));
-            // An error is a client that left, or a fault that was asked for.
-            let _ = http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
-        });
+        connections.spawn(serve(stream));
     }
 }
 
